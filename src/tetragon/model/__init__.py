@@ -1,0 +1,8 @@
+"""Values that every part speaks; they know no thread, clock, file or socket.
+
+process.py   Process and what belongs to it (namespaces, capabilities, pod)
+event.py     Event types: what the pipeline carries and the sinks write
+ledger.py    Ledger: what was produced, delivered, filtered and lost, and why
+sink.py      Sink: the Protocol an output fulfils
+settings.py  Settings: every option with its default
+"""
