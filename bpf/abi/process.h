@@ -126,10 +126,8 @@ struct process_state {
 	u32 pad;
 };
 
-/* Ids before an exec, kept from its point of no return to its end. */
+/* Capabilities before an exec, kept from its point of no return to its end. */
 struct exec_before {
-	u32 euid;
-	u32 egid;
 	u64 permitted;
 	u32 valid;
 	u32 pad;

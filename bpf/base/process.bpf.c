@@ -5,7 +5,7 @@
  *        tp_btf/sched_process_fork: before the child first runs.
  *        tp_btf/sched_process_exit: every thread; the last one of its group reports.
  *        tp_btf/sched_prepare_exec, or where the kernel lacks it fentry or kprobe of
- *        security_bprm_committing_creds: ids before the exec changes them.
+ *        security_bprm_committing_creds: capabilities before the exec changes them.
  *        iter/task: once, at start.
  * Maps   process_map, leaderless_map (lib/task.h), before_map; lifecycle_ring
  * Since  v5.15
@@ -21,7 +21,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Task that execs -> its ids before; filled at the point of no return. */
+/* Task that execs -> its capabilities before; filled at the point of no return. */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -237,7 +237,8 @@ static __always_inline void read_texts(struct exec_event *event, u8 *record, u32
 
 /*
  * What the exec changed in privilege. The kernel sets bprm->per_clear only for an exec that
- * gains by set-id bits or file capabilities; ambient capabilities mean nothing was gained.
+ * gains by set-id bits or file capabilities. An exec leaves the real ids alone, so they tell what
+ * the effective ids would be without it; only gained capabilities need a look before.
  */
 static __always_inline void read_privileges(struct exec_event *event, struct task_struct *task,
 					    struct linux_binprm *bprm)
@@ -245,37 +246,26 @@ static __always_inline void read_privileges(struct exec_event *event, struct tas
 	struct exec_before *before = bpf_task_storage_get(&before_map, task, NULL, 0);
 	const struct cred *cred = BPF_CORE_READ(task, cred);
 	struct inode *inode = BPF_CORE_READ(bprm, file, f_inode);
-	u16 mode = BPF_CORE_READ(inode, i_mode);
-	u32 euid = BPF_CORE_READ(cred, euid.val);
-	u32 egid = BPF_CORE_READ(cred, egid.val);
-	u64 permitted = 0, ambient = 0;
-	bool setuid, setgid;
+	u32 uid = BPF_CORE_READ(cred, uid.val), euid = BPF_CORE_READ(cred, euid.val);
+	u32 gid = BPF_CORE_READ(cred, gid.val), egid = BPF_CORE_READ(cred, egid.val);
+	u64 permitted = 0, ambient = 0, gained;
 
 	event->inode = BPF_CORE_READ(inode, i_nlink) ? 0 : BPF_CORE_READ(inode, i_ino);
 	event->euid = euid;
 	event->egid = egid;
 	if (!BPF_CORE_READ(bprm, per_clear))
 		goto out;
+	if (euid != uid)
+		event->privileges |= PRIVILEGE_SETUID | (euid ? 0 : PRIVILEGE_SETUID_ROOT);
+	if (egid != gid)
+		event->privileges |= PRIVILEGE_SETGID | (egid ? 0 : PRIVILEGE_SETGID_ROOT);
 	bpf_core_read(&permitted, sizeof(permitted), &cred->cap_permitted);
 	bpf_core_read(&ambient, sizeof(ambient), &cred->cap_ambient);
-	if (ambient)
-		goto out;
-	if (before && before->valid) {
-		setuid = euid != before->euid;
-		setgid = egid != before->egid;
-	} else { /* no hook told: the file's own bits */
-		setuid = mode & S_ISUID && BPF_CORE_READ(cred, uid.val) != euid;
-		setgid = mode & S_ISGID && BPF_CORE_READ(cred, gid.val) != egid;
-	}
-	if (setuid)
-		event->privileges |= PRIVILEGE_SETUID;
-	if (setgid)
-		event->privileges |= PRIVILEGE_SETGID;
-	if (setuid && euid == 0)
-		event->privileges |= PRIVILEGE_SETUID_ROOT;
-	if (setgid && egid == 0)
-		event->privileges |= PRIVILEGE_SETGID_ROOT;
-	if (!(setuid && euid == 0) && before && before->valid && permitted & ~before->permitted)
+	if (before && before->valid)
+		gained = permitted & ~before->permitted;
+	else /* no hook told: who is not root holds none but from the file */
+		gained = uid ? permitted : 0;
+	if (gained && !ambient && euid == uid)
 		event->privileges |= PRIVILEGE_FILE_CAPS;
 out:
 	if (before)
@@ -340,7 +330,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	return 0;
 }
 
-static __always_inline void remember_ids(struct task_struct *task)
+static __always_inline void remember_caps(struct task_struct *task)
 {
 	struct exec_before *before = bpf_task_storage_get(&before_map, task, NULL,
 							  BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -348,35 +338,33 @@ static __always_inline void remember_ids(struct task_struct *task)
 
 	if (!before)
 		return;
-	before->euid = BPF_CORE_READ(cred, euid.val);
-	before->egid = BPF_CORE_READ(cred, egid.val);
 	bpf_core_read(&before->permitted, sizeof(u64), &cred->cap_permitted);
 	before->valid = 1;
 }
 
 /* commit 5c5fad46e48c ("tracing: Add sched_prepare_exec tracepoint", v6.10) */
 SEC("tp_btf/sched_prepare_exec")
-int BPF_PROG(exec_ids_tracepoint, struct task_struct *task, struct linux_binprm *bprm)
+int BPF_PROG(exec_caps_tracepoint, struct task_struct *task, struct linux_binprm *bprm)
 {
 	/* Most execs gain nothing, and per_clear says so already. */
 	if (BPF_CORE_READ(bprm, per_clear))
-		remember_ids(task);
+		remember_caps(task);
 	return 0;
 }
 
 SEC("fentry/security_bprm_committing_creds")
-int BPF_PROG(exec_ids_fentry, struct linux_binprm *bprm)
+int BPF_PROG(exec_caps_fentry, struct linux_binprm *bprm)
 {
 	if (BPF_CORE_READ(bprm, per_clear))
-		remember_ids(bpf_get_current_task_btf());
+		remember_caps(bpf_get_current_task_btf());
 	return 0;
 }
 
 SEC("kprobe/security_bprm_committing_creds")
-int BPF_KPROBE(exec_ids_kprobe, struct linux_binprm *bprm)
+int BPF_KPROBE(exec_caps_kprobe, struct linux_binprm *bprm)
 {
 	if (BPF_CORE_READ(bprm, per_clear))
-		remember_ids(bpf_get_current_task_btf());
+		remember_caps(bpf_get_current_task_btf());
 	return 0;
 }
 
@@ -484,7 +472,7 @@ int process_scan(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct task_record record = {};
-	struct process_state *state;
+	struct process_state *state, *above;
 
 	if (!task || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
 		return 0;
@@ -493,8 +481,13 @@ int process_scan(struct bpf_iter__task *ctx)
 		count(OP_SLOT_FORK, COUNTER_STORAGE_BUSY);
 		return 0;
 	}
-	if (!state_is_set(state))
+	if (!state_is_set(state)) {
 		adopt(state, task);
+		above = bpf_task_storage_get(&process_map, task->real_parent->group_leader, NULL,
+					     0);
+		if (above) /* tasks come by ascending pid, so mostly parents first */
+			state->flags |= above->flags & PROCESS_FLAG_IN_INIT_TREE;
+	}
 	if (state->flags & PROCESS_FLAG_PROCFS)
 		state->announced = 1;
 	record.key = state->key;

@@ -14,7 +14,26 @@ class ConfigError(TetragonError):
 
 
 class FilterError(TetragonError):
-    """A filter text or message cannot be compiled: names the field, position and reason."""
+    """
+    A filter text or message cannot be compiled.
+
+    Args:
+        reason: what is wrong and, where it helps, what may have been meant.
+        field: path to the value, such as ``allow_list[0].binary_regex[2]``; empty when there is none.
+        position: line and column, both from 1, in the text it came from; None for messages.
+    """
+
+    def __init__(
+        self, reason: str, field: str = "", position: tuple[int, int] | None = None
+    ) -> None:
+        self.reason = reason
+        self.field = field
+        self.position = position
+        super().__init__(reason, field, position)
+
+    def __str__(self) -> str:
+        where = [] if self.position is None else ["line {}, column {}".format(*self.position)]
+        return ": ".join([*where, *filter(None, [self.field]), self.reason])
 
 
 class DecodeError(TetragonError):
@@ -59,3 +78,41 @@ class KernelError(TetragonError):
 
 class UnsupportedError(KernelError):
     """This kernel lacks a feature; ``log`` names the first kernel that has it."""
+
+
+class RpcError(TetragonError):
+    """
+    A gRPC call failed, here or at the other end.
+
+    Args:
+        code: gRPC status code number, never 0.
+        text: the status message.
+    """
+
+    def __init__(self, code: int, text: str) -> None:
+        self.code = code
+        self.text = text
+        super().__init__(code, text)
+
+    def __str__(self) -> str:
+        return f"rpc error: code = {_RPC_CODES.get(self.code, self.code)} desc = {self.text}"
+
+
+_RPC_CODES = {
+    1: "Canceled",
+    2: "Unknown",
+    3: "InvalidArgument",
+    4: "DeadlineExceeded",
+    5: "NotFound",
+    6: "AlreadyExists",
+    7: "PermissionDenied",
+    8: "ResourceExhausted",
+    9: "FailedPrecondition",
+    10: "Aborted",
+    11: "OutOfRange",
+    12: "Unimplemented",
+    13: "Internal",
+    14: "Unavailable",
+    15: "DataLoss",
+    16: "Unauthenticated",
+}

@@ -365,17 +365,13 @@ PROCESS_STATE_OFFSETS: Final = {
     "pad": 44,
 }
 
-EXEC_BEFORE: Final = Struct("<IIQI4x")
+EXEC_BEFORE: Final = Struct("<QI4x")
 EXEC_BEFORE_FIELDS: Final = (
-    "euid",
-    "egid",
     "permitted",
     "valid",
 )
 EXEC_BEFORE_OFFSETS: Final = {
-    "euid": 0,
-    "egid": 4,
-    "permitted": 8,
-    "valid": 16,
-    "pad": 20,
+    "permitted": 0,
+    "valid": 8,
+    "pad": 12,
 }

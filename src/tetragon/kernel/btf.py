@@ -145,8 +145,24 @@ def _sections(data: bytes) -> tuple[bytes, bytes]:
 
 
 def read_object(path: Path) -> Btf:
+    """Return the BTF of a compiled BPF object file."""
+    return object_btf(path.read_bytes())
+
+
+def object_btf(elf: bytes) -> Btf:
     """Return the BTF of a compiled BPF object."""
-    return Btf(_elf_section(path.read_bytes(), b".BTF"))
+    return Btf(_elf_section(elf, b".BTF"))
+
+
+def variables(types: Btf) -> dict[str, tuple[str, int, int]]:
+    """Return (section, offset, size) of every global variable by name."""
+    found = {}
+    for section in types.names(DATASEC):
+        type_id = types.find(DATASEC, section)
+        assert type_id is not None
+        for type_id, offset, size in struct.iter_unpack("<3I", types.type(type_id).tail):
+            found[types.type(type_id).name] = (section, offset, size)
+    return found
 
 
 def _elf_section(elf: bytes, name: bytes) -> bytes:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tetragon.errors import KernelError
-from tetragon.kernel import _libbpf
+from tetragon.kernel import _libbpf, btf
 
 _ffi: Any = _libbpf.ffi
 _lib: Any = _libbpf.lib
@@ -31,6 +31,7 @@ class Object:
         self.name = name
         self._elf = elf
         self._links: dict[str, Any] = {}
+        self._variables: dict[str, tuple[str, int, int]] = {}
         _lib.tg_log_start()
         self._object = _lib.tg_object_open(name.encode(), elf, len(elf))
         error = _errno() if self._object == _ffi.NULL else 0
@@ -65,12 +66,28 @@ class Object:
         """Return a map's max_entries."""
         return int(_lib.bpf_map__max_entries(self._map(name)))
 
-    def section(self, suffix: str) -> memoryview:
-        """
-        Return the writable bytes of a data section such as ``.rodata``.
+    def set_option(self, name: str, value: int) -> None:
+        """Set a ``const volatile`` global, a constant for the verifier. Only before ``load``."""
+        memory = self.variable(name)
+        memory[:] = value.to_bytes(len(memory), "little", signed=value < 0)
 
-        Before ``load`` they are the initial values; after it, the live mapping.
+    def variable(self, name: str) -> memoryview:
         """
+        Return the bytes of a global variable.
+
+        Before ``load`` they are its initial value; after it, the live one.
+
+        Raises:
+            KernelError: the object has no such variable.
+        """
+        if not self._variables:
+            self._variables = btf.variables(btf.object_btf(self._elf))
+        if name not in self._variables:
+            raise KernelError("find", f"variable {name} in {self.name}")
+        section, offset, size = self._variables[name]
+        return self._section(section)[offset : offset + size]
+
+    def _section(self, suffix: str) -> memoryview:
         size = _ffi.new("size_t *")
         found = _ffi.NULL
         candidate = _ffi.NULL
@@ -147,11 +164,15 @@ class Object:
             sums.append(sum(values))
         return sums
 
-    def close(self) -> None:
-        """Detach and unload everything; a second call does nothing."""
+    def detach(self) -> None:
+        """Detach every program; maps and what they hold stay."""
         for link in self._links.values():
             _lib.bpf_link__destroy(link)
         self._links.clear()
+
+    def close(self) -> None:
+        """Detach and unload everything; a second call does nothing."""
+        self.detach()
         if self._object != _ffi.NULL:
             _lib.bpf_object__close(self._object)
             self._object = _ffi.NULL

@@ -118,7 +118,7 @@ class Process(msgspec.Struct, gc=False):
     container id cut to 31 characters or empty. ``cap``, ``ns``, ``credentials``, ``user`` and
     ``environment`` are None or empty unless the matching option is on.
 
-    ``json`` and ``proto`` hold the encoded forms (JSON object text without white space;
+    ``json`` and ``proto`` hold the encoded forms (JSON object text without white space, as str;
     tetragon.Process bytes), None until a sink wants that form. Whoever changes a visible field
     must set both back to None.
     """
@@ -140,6 +140,9 @@ class Process(msgspec.Struct, gc=False):
     docker: str = ""
     in_init_tree: bool = False
     refcnt: int = 0
+    """References the cache counts; not what events show."""
+    shown_refcnt: int = 0
+    """What events show: 1 for a process that was cloned and never ran an image, else 0."""
     pod: Pod | None = None
     cap: Capabilities | None = None
     ns: Namespaces | None = None
@@ -148,5 +151,5 @@ class Process(msgspec.Struct, gc=False):
     environment: tuple[tuple[str, str], ...] = ()
     complete: bool = True
     """False for a stand-in of which only pid and start_time are known."""
-    json: bytes | None = None
+    json: str | None = None
     proto: bytes | None = None

@@ -1,0 +1,113 @@
+"""Pipeline: the visible list of what happens to a batch of records, from the ring to the sinks.
+
+Flow    Reader -> [decode -> process cache -> own events out -> number -> sinks]
+Owns    the lifecycle ledger and the event numbers; used by the reader thread alone.
+"""
+
+from collections.abc import Callable, Sequence
+
+from tetragon.abi.records import EventOp
+from tetragon.errors import DecodeError
+from tetragon.event.decode import Decoder
+from tetragon.model.event import Event
+from tetragon.model.ledger import Ledger
+from tetragon.model.record import Record
+from tetragon.model.sink import Sink
+from tetragon.process.cache import ProcessCache
+
+_OP_NAMES = {int(op): op.name.lower() for op in EventOp}
+
+
+class Pipeline:
+    """
+    Runs batches through the stages.
+
+    Args:
+        sinks: where events go, in this order; may grow and shrink while running.
+        own_pid: this process, whose events are left out; 0 shows them.
+        complain: told once of each new kind of undecodable record.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        cache: ProcessCache,
+        sinks: Sequence[Sink],
+        own_pid: int,
+        complain: Callable[[str], None],
+    ) -> None:
+        self.decoder = decoder
+        self.cache = cache
+        self.sinks = sinks
+        self.ledger = Ledger("records")
+        self.sequence = 0
+        self._own_pid = own_pid
+        self._complain = complain
+        self._complained: set[str] = set()
+
+    def run(self, data: bytes, table: Sequence[int], wall_offset: int) -> int:
+        """
+        Take one drained batch.
+
+        Args:
+            data, table: as Ring.drain gives them.
+            wall_offset: Unix time minus CLOCK_BOOTTIME, ns, now.
+
+        Returns:
+            How many events it made.
+        """
+        cache = self.cache
+        cache.wall_offset = wall_offset
+        decode, handle = self.decoder.decode, cache.handle
+        events: list[Event] = []
+        self.ledger.produced += len(table) // 2
+        places = iter(table)
+        for start in places:
+            size = next(places)
+            try:
+                record: Record | None = decode(data, start, size)
+            except DecodeError as exc:
+                self._undecodable(data[start] if size else 0, str(exc))
+                continue
+            if record is not None:
+                handle(record, events)
+        self.ledger.delivered = self.ledger.produced - self.ledger.lost_total
+        self.deliver(events)
+        return len(events)
+
+    def tick(self) -> None:
+        """Retry events that wait for their process, and deliver those out of tries."""
+        events: list[Event] = []
+        self.cache.tick(events)
+        self.deliver(events)
+
+    def deliver(self, events: list[Event]) -> None:
+        """Hand events to every sink, without this process's own, numbered in order."""
+        own = self._own_pid
+        if own:
+            events = [
+                event for event in events if event.process is None or event.process.pid != own
+            ]
+        if not events:
+            return
+        for number, event in enumerate(events, self.sequence + 1):
+            event.sequence = number
+        self.sequence += len(events)
+        for sink in self.sinks:
+            sink.write(events)
+        self._release(events)
+
+    def _release(self, events: list[Event]) -> None:
+        """Forget the texts of processes that ended: nobody will ask for them again."""
+        ended = self.cache.is_ended
+        for event in events:
+            process = event.process
+            if process is not None and not process.refcnt and ended(process):
+                process.json = process.proto = None
+
+    def _undecodable(self, op: int, reason: str) -> None:
+        name = _OP_NAMES.get(op, str(op))
+        self.ledger.lose("decode_error", name)
+        if name not in self._complained:
+            self._complained.add(name)
+            self._complain(reason)
