@@ -1,0 +1,6 @@
+"""Make scripts/ importable: its modules are tools of this repository, not of the package."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
