@@ -2,21 +2,20 @@
 
 Usage: gen_abi.py [--check]. Writes the file, or with --check exits 1 when it is not fresh.
 
-For a struct foo: FOO, a struct.Struct of its fields in order with padding left out and nested
+For a struct foo: FOO, a Struct of its fields in order with padding left out and nested
 structs flattened; FOO_FIELDS, their names; FOO_OFFSETS, offset of every direct field. For an enum
 bar: class Bar(IntEnum) without the common prefix of its names.
 """
 
 import struct
 import sys
-from os.path import commonprefix
 from pathlib import Path
 
 from tetragon.kernel import btf
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "src" / "tetragon" / "abi" / "records.py"
-HEADER = '''"""Records both halves read: layouts and numbers of bpf/abi, by scripts/gen_abi.py. Never edit."""
+HEADER = '''"""Layouts and numbers of bpf/abi that both halves read; by scripts/gen_abi.py, never edited."""
 
 from enum import IntEnum
 from struct import Struct
@@ -48,6 +47,17 @@ def fields(types: btf.Btf, type_id: int, prefix: str = "") -> list[tuple[str, st
     return found
 
 
+def common_prefix(names: list[str]) -> str:
+    """Return what all names begin with, whole words with their ``_`` only."""
+    words = [name.split("_")[:-1] for name in names]
+    shared = ""
+    for column in zip(*words, strict=False):
+        if len(set(column)) > 1:
+            break
+        shared += f"{column[0]}_"
+    return shared
+
+
 def struct_text(types: btf.Btf, name: str) -> str:
     """Return the Python of one struct."""
     type_id = types.find(btf.STRUCT, name)
@@ -72,10 +82,9 @@ def enum_text(types: btf.Btf, name: str) -> str:
     type_id = types.find(btf.ENUM, name)
     assert type_id is not None
     values = types.enum_values(type_id)
-    prefix = commonprefix(list(values))
-    prefix = prefix[: prefix.rfind("_") + 1]
+    prefix = common_prefix(list(values))
     lines = "".join(f"    {key.removeprefix(prefix)} = {value}\n" for key, value in values.items())
-    return f"\n\nclass {camel(name)}(IntEnum):\n    \"\"\"enum {name}.\"\"\"\n\n{lines}"
+    return f'\n\nclass {camel(name)}(IntEnum):\n    """enum {name}."""\n\n{lines}'
 
 
 def generate() -> str:

@@ -35,7 +35,10 @@ class Agent:
         self.stdout, self.stderr = folder / "stdout", folder / "stderr"
         with self.stdout.open("wb") as out, self.stderr.open("wb") as err:
             self.process = subprocess.Popen(
-                [BIN / "tetragon", *flags], stdout=out, stderr=err, env={**os.environ, **(env or {})}
+                [BIN / "tetragon", *flags],
+                stdout=out,
+                stderr=err,
+                env={**os.environ, **(env or {})},
             )
         self.pid = self.process.pid
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import BIN, RUN_DIR, Agent, wait_until
+from .conftest import RUN_DIR, Agent, wait_until
 
 _BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
 _PROG_GET_NEXT_ID, _PROG_GET_FD_BY_ID, _OBJ_GET_INFO = 11, 13, 15
@@ -47,7 +47,7 @@ def sockets_of(pid: int) -> set[str]:
     """Return the inodes of a process's sockets."""
     found = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
-        target = os.readlink(link)
+        target = str(link.readlink())
         if target.startswith("socket:["):
             found.add(target[8:-1])
     return found
@@ -156,7 +156,7 @@ def test_closed_port_never_stops_udp(agent: Callable[..., Agent]) -> None:
         (["--export-filename=/proc/nope/x.log"], ["/proc/nope"]),
         (["--udp-output-enabled", "--udp-output-address=no-such-host.invalid"], ["no-such-host"]),
         (["--config-dir=/no/such/dir"], ["/no/such/dir"]),
-        (["--redaction-filters={\"redact\":[\"(\"]}"], ["("]),
+        (['--redaction-filters={"redact":["("]}'], ["("]),
     ],
 )
 def test_bad_input_is_one_clear_line(
@@ -200,8 +200,6 @@ def test_not_root_is_refused() -> None:
         "import os, sys; from tetragon import agent; os.setuid(65534);"
         "sys.argv = ['tetragon', '--server-address=']; agent.main()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "root" in done.stderr.splitlines()[-1]

@@ -49,7 +49,7 @@ def test_five_outputs_show_the_same_process(
 
     wait_until("exit in the file", lambda: exit_in(json_lines(file)))
     wait_until("exit over gRPC", lambda: exit_in(json_lines(tmp_path / "json")))
-    compact = f"exit    {json_lines(file)[-1]['node_name']} /bin/true \"{mark} last\" 0"
+    compact = f'exit    {json_lines(file)[-1]["node_name"]} /bin/true "{mark} last" 0'
     wait_until("exit on the terminal", lambda: compact in running.output())
     wait_until("exit in compact form", lambda: compact in (tmp_path / "compact").read_text())
     assert json.loads(receiver.recv(1 << 16))["event"] == "agent_init"

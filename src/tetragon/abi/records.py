@@ -1,4 +1,4 @@
-"""Records both halves read: layouts and numbers of bpf/abi, by scripts/gen_abi.py. Never edit."""
+"""Layouts and numbers of bpf/abi that both halves read; by scripts/gen_abi.py, never edited."""
 
 from enum import IntEnum
 from struct import Struct

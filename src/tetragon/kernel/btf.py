@@ -108,7 +108,7 @@ class Btf:
     def members(self, type_id: int) -> list[Member]:
         """Return the members of a struct or union, in order. Bit fields give their byte."""
         kind = self._types[type_id]
-        found = []
+        found: list[Member] = []
         for at in range(0, 12 * kind.members, 12):
             name, member_type, offset = struct.unpack_from("<3I", kind.tail, at)
             bits = offset & 0xFFFFFF if kind.flag else offset
@@ -118,7 +118,7 @@ class Btf:
     def enum_values(self, type_id: int) -> dict[str, int]:
         """Return the names and values of an enum, in order."""
         kind = self._types[type_id]
-        values = {}
+        values: dict[str, int] = {}
         for at in range(0, len(kind.tail), 8 if kind.kind == ENUM else 12):
             if kind.kind == ENUM:
                 name, value = struct.unpack_from("<Ii" if kind.flag else "<II", kind.tail, at)
@@ -156,11 +156,11 @@ def object_btf(elf: bytes) -> Btf:
 
 def variables(types: Btf) -> dict[str, tuple[str, int, int]]:
     """Return (section, offset, size) of every global variable by name."""
-    found = {}
+    found: dict[str, tuple[str, int, int]] = {}
     for section in types.names(DATASEC):
-        type_id = types.find(DATASEC, section)
-        assert type_id is not None
-        for type_id, offset, size in struct.iter_unpack("<3I", types.type(type_id).tail):
+        section_id = types.find(DATASEC, section)
+        assert section_id is not None
+        for type_id, offset, size in struct.iter_unpack("<3I", types.type(section_id).tail):
             found[types.type(type_id).name] = (section, offset, size)
     return found
 

@@ -43,13 +43,17 @@ class Object:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
     def programs(self) -> list[str]:
         """Return the names of all programs in the object."""
-        found, program = [], _ffi.NULL
+        found: list[str] = []
+        program = _ffi.NULL
         while (program := _lib.bpf_object__next_program(self._object, program)) != _ffi.NULL:
             found.append(_ffi.string(_lib.bpf_program__name(program)).decode())
         return found
@@ -145,7 +149,7 @@ class Object:
     def verified_instructions(self) -> dict[str, int]:
         """Return how many instructions the verifier walked for each loaded program."""
         info = _ffi.new("struct tg_prog_info *")
-        counts = {}
+        counts: dict[str, int] = {}
         for name in self.programs():
             fd = _lib.bpf_program__fd(self._program(name))
             if fd >= 0 and not _lib.tg_program_info(fd, info):
@@ -157,7 +161,8 @@ class Object:
         cpus = int(_lib.libbpf_num_possible_cpus())
         values = _ffi.new("uint64_t[]", cpus)
         key = _ffi.new("uint32_t *")
-        fd, sums = self.map_fd(name), []
+        sums: list[int] = []
+        fd = self.map_fd(name)
         for index in range(entries):
             key[0] = index
             _check(_lib.bpf_map_lookup_elem(fd, key, values), "read", name)

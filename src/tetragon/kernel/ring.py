@@ -46,9 +46,7 @@ class Ring:
         Returns:
             (data, table): table holds offset and size of each record in data, alternating.
         """
-        count = _lib.tg_ring_drain(
-            self._ring, self._batch, BATCH_BYTES, self._table, BATCH_RECORDS
-        )
+        count = _lib.tg_ring_drain(self._ring, self._batch, BATCH_BYTES, self._table, BATCH_RECORDS)
         if not count:
             return b"", []
         table: list[int] = self._entries[: 2 * count].tolist()

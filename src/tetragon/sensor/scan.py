@@ -13,9 +13,8 @@ from typing import NamedTuple, cast
 
 from tetragon.abi.records import ProcessFlag
 from tetragon.errors import DecodeError, KernelError
-from tetragon.event.decode import join_arguments
 from tetragon.model.process import Capabilities, Credentials, Key, Namespaces, Process
-from tetragon.model.text import clean, flag_words
+from tetragon.model.text import clean, flag_words, join_arguments
 from tetragon.procfs.cgroup import CgroupMode, find_container
 from tetragon.procfs.namespaces import NsInodes, describe
 from tetragon.procfs.process import ProcProcess, Want, list_pids, read_process
@@ -148,9 +147,7 @@ def _add_image(process: Process, comm: bytes, nspid: int, options: ScanOptions) 
     return truncated | (ProcessFlag.ROOT_CWD if process.cwd == "/" else 0)
 
 
-def _add_context(
-    process: Process, task: Mapping[str, int | bytes], options: ScanOptions
-) -> None:
+def _add_context(process: Process, task: Mapping[str, int | bytes], options: ScanOptions) -> None:
     inodes = NsInodes(*(int(task[f"namespaces_{name}"]) for name in NsInodes._fields))
     namespaces: Namespaces = describe(inodes, options.host)
     if options.namespaces:
@@ -175,7 +172,7 @@ def _parents_first(processes: dict[int, Process]) -> list[Process]:
     """Order by parent pid, but never a child before its parent: pids wrap around."""
     ordered: dict[int, Process] = {}
     for process in processes.values():
-        chain = []
+        chain: list[Process] = []
         at: Process | None = process
         while at is not None and at.pid not in ordered and at not in chain:
             chain.append(at)
