@@ -24,7 +24,9 @@ setup:
 	@PYTHON=$(PYTHON) scripts/setup.sh
 
 run: setup
-	@$(BIN)/tetragon --export-stdout
+	@echo 'Every process that starts or ends on this host. Ctrl-C ends it. In another terminal:'
+	@echo '  $(BIN)/tetra getevents -o compact'
+	@$(BIN)/tetragon --export-stdout --log-level=warn
 
 test: setup unit test-kernel
 
