@@ -54,9 +54,10 @@ if ! cmp -s requirements.lock .venv/requirements.lock; then
 fi
 stamp=.venv/tetragon.stamp
 if [ ! -e $stamp ] || [ -n "$(find bpf setup.py pyproject.toml scripts/build_bpf.py \
-	src/tetragon/kernel/_libbpf_build.py -newer $stamp -print -quit)" ] ||
-	! ls src/tetragon/sensor/objects/process.bpf.o src/tetragon/kernel/_libbpf*.so >/dev/null 2>&1; then
-	echo "setup: building bpf/ and the extension"
+	src/tetragon/kernel/_libbpf_build.py src/tetragon/model/fast -newer $stamp -print -quit)" ] ||
+	! ls src/tetragon/sensor/objects/process.bpf.o src/tetragon/kernel/_libbpf*.so \
+		src/tetragon/model/_fast*.so >/dev/null 2>&1; then
+	echo "setup: building bpf/ and the extensions"
 	.venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation \
 		--no-deps -e .
 	touch $stamp

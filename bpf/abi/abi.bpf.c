@@ -16,7 +16,6 @@ struct abi_anchor {
 	struct data_event data_event;
 	struct task_record task_record;
 	struct process_state process_state;
-	struct exec_before exec_before;
 	enum event_op event_op;
 	enum record_block record_block;
 	enum process_flag process_flag;
@@ -25,6 +24,8 @@ struct abi_anchor {
 	enum data_kind data_kind;
 	enum counter counter;
 	enum op_slot op_slot;
+	enum announcement announcement;
+	enum cgroup_controller cgroup_controller;
 };
 
 struct abi_anchor abi_anchor;

@@ -59,12 +59,12 @@ struct clone_event {
 struct exit_event {
 	struct event_header header;
 	struct process_key key;
-	struct process_key parent; /* set when announced is 0 */
+	struct process_key parent; /* as of its exec or clone */
 	u32 flags;		   /* enum process_flag */
 	u32 nspid;
 	u32 code;      /* wait status: signal in the low 7 bits, status << 8 */
 	u32 tid;       /* thread that ended last */
-	u32 announced; /* 0: no record named this process before */
+	u32 announced; /* enum announcement */
 	u32 pad;
 };
 
@@ -102,8 +102,8 @@ struct task_record {
 enum counter {
 	COUNTER_PRODUCED = 0,	   /* records offered to the ring */
 	COUNTER_RING_FULL = 1,	   /* ... that found no room */
-	COUNTER_HEAP_BUSY = 2,	   /* ... lost as the scratch buffer was in use */
-	COUNTER_STORAGE_BUSY = 3,  /* process state could not be had */
+	COUNTER_HEAP_BUSY = 2,	   /* ... cut short as the scratch buffer was in use */
+	COUNTER_STORAGE_BUSY = 3,  /* process state had to go to the spare map */
 	COUNTER_MAX = 4,
 };
 
@@ -116,20 +116,31 @@ enum op_slot {
 	OP_SLOT_MAX = 5,
 };
 
+/* Whether user space was told of a process. */
+enum announcement {
+	ANNOUNCED_NO = 0,
+	ANNOUNCED_YES = 1,  /* a record with its key is in the ring, or came from the iterator */
+	ANNOUNCED_LOST = 2, /* its exec record found no room in the ring */
+};
+
+/* Which cgroup names the container of a process. */
+enum cgroup_controller {
+	CGROUP_UNIFIED = 0, /* version 2 */
+	CGROUP_MEMORY = 1,  /* of this version 1 controller */
+	CGROUP_PIDS = 2,
+	CGROUP_CPUSET = 3,
+};
+
 /* What the kernel remembers of a process: task storage of its thread group leader. */
 struct process_state {
 	struct process_key key;
 	struct process_key parent;
 	u32 flags;     /* enum process_flag: PROCFS, CLONE, IN_INIT_TREE */
 	u32 nspid;
-	u32 announced; /* 1: a record with this key is in the ring or came from the iterator */
-	u32 pad;
-};
-
-/* Capabilities before an exec, kept from its point of no return to its end. */
-struct exec_before {
-	u64 permitted;
-	u32 valid;
+	u32 announced; /* enum announcement */
+	u32 ended;     /* 1: its exit was reported */
+	u64 permitted; /* capabilities before the exec under way; only with has_permitted */
+	u32 has_permitted;
 	u32 pad;
 };
 

@@ -63,6 +63,13 @@ enum bpf_func_id {
 	BPF_FUNC_loop = 181,
 };
 
+/* Kernel-internal: numbers are relocated. */
+enum cgroup_subsys_id {
+	cpuset_cgrp_id = 0,
+	memory_cgrp_id = 4,
+	pids_cgrp_id = 11,
+};
+
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
 	unsigned long r9;
@@ -81,8 +88,6 @@ struct user_pt_regs {
 
 #define PF_KTHREAD 0x00200000
 #define SIGNAL_GROUP_EXIT 0x00000004
-#define S_ISUID 04000
-#define S_ISGID 02000
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -129,6 +134,7 @@ struct cred {
 };
 
 struct qstr {
+	u32 hash;
 	u32 len;
 	const unsigned char *name;
 };

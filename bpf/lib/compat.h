@@ -5,14 +5,6 @@
 
 #include "lib/core.h"
 
-struct signal_struct___exec_task {
-	struct task_struct *group_exec_task;
-} __attribute__((preserve_access_index));
-
-struct signal_struct___exit_task {
-	struct task_struct *group_exit_task;
-} __attribute__((preserve_access_index));
-
 struct kernfs_node___parent {
 	struct kernfs_node *parent;
 } __attribute__((preserve_access_index));
@@ -28,22 +20,47 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 	struct kernfs_node___parent *before = (void *)node;
 
 	if (bpf_core_field_exists(now->__parent))
-		return BPF_CORE_READ(now, __parent);
-	return BPF_CORE_READ(before, parent);
+		return now->__parent;
+	return before->parent;
 }
 
 /* The login uid; kernels without auditing have none. */
 static __always_inline u32 task_auid(struct task_struct *task)
 {
 	if (bpf_core_field_exists(task->loginuid))
-		return BPF_CORE_READ(task, loginuid.val);
+		return task->loginuid.val;
 	return (u32)-1;
 }
 
 /* commit e9ea1e7f53b8 added bpf_loop ("bpf: Add bpf_loop helper", v5.17) */
 static __always_inline bool has_bpf_loop(void)
 {
-	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop);
+	return !without_bpf_loop && bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop);
+}
+
+/* A tracepoint leaves the struct of its trace event in BTF. */
+struct trace_event_raw_sched_process_exit {
+	bool group_dead;
+} __attribute__((preserve_access_index));
+
+struct trace_event_raw_sched_prepare_exec {
+	int pid;
+} __attribute__((preserve_access_index));
+
+/*
+ * Whether sched_process_exit has a second argument, the kernel's own "last thread of its group".
+ * commit 3e816361e94a ("sched/tracepoints: Move and extend the sched_process_exit() tracepoint",
+ * v6.16)
+ */
+static __always_inline bool exit_has_group_dead(void)
+{
+	return bpf_core_field_exists(struct trace_event_raw_sched_process_exit, group_dead);
+}
+
+/* commit 5c5fad46e48c ("tracing: Add sched_prepare_exec tracepoint", v6.10) */
+static __always_inline bool has_prepare_exec(void)
+{
+	return bpf_core_type_exists(struct trace_event_raw_sched_prepare_exec);
 }
 
 #endif

@@ -14,11 +14,14 @@
 const volatile bool collect_credentials = false;
 const volatile bool collect_namespaces = false;
 const volatile bool collect_environment = false;
-const volatile int cgroup_subsys = -1; /* css index on cgroup v1, -1: the unified hierarchy */
+const volatile u32 cgroup_controller = CGROUP_UNIFIED;
+/* Ways out that a test takes on any kernel: as if there were no bpf_loop, no task storage. */
+const volatile bool without_bpf_loop = false;
+const volatile bool without_storage = false;
 
-/* 1 while the reader sleeps in epoll and wants to be woken; it polls otherwise. The reader writes
- * it through the mapping of this section. */
-volatile u32 reader_asleep = 1;
+/* What user space changes while programs run, through the mapping of this section. */
+volatile u32 reader_asleep = 1; /* 1: the reader sleeps in epoll and wants to be woken */
+volatile u32 scanned = 0;	/* 1: the iterator has told of all who ran before */
 
 /* Process life: exec, clone, data, exit. Size set by the loader. */
 struct {
@@ -37,7 +40,8 @@ struct {
 #define HEAP_SIZE 32768 /* the most a per-CPU value may have */
 
 struct heap {
-	u8 bytes[HEAP_SIZE];
+	u8 bytes[HEAP_SIZE - sizeof(u64)];
+	u64 users; /* programs that hold it */
 };
 
 /* 0 -> scratch in which a record is built before it goes to its ring. */
@@ -47,14 +51,6 @@ struct {
 	__type(key, u32);
 	__type(value, struct heap);
 } record_heap SEC(".maps");
-
-/* 0 -> how many programs hold this CPU's record_heap. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, u64);
-} heap_users SEC(".maps");
 
 static __always_inline void count(enum op_slot op, enum counter what)
 {
@@ -69,40 +65,44 @@ static __always_inline void count(enum op_slot op, enum counter what)
 static __always_inline struct heap *heap_get(enum op_slot op)
 {
 	u32 zero = 0;
-	u64 *users = bpf_map_lookup_elem(&heap_users, &zero);
-	struct heap *heap;
+	struct heap *heap = bpf_map_lookup_elem(&record_heap, &zero);
 
-	if (!users)
-		return NULL;
-	if (__sync_fetch_and_add(users, 1) != 0) {
-		__sync_fetch_and_add(users, -1);
-		count(op, COUNTER_HEAP_BUSY);
-		return NULL;
-	}
-	heap = bpf_map_lookup_elem(&record_heap, &zero);
 	if (!heap)
-		__sync_fetch_and_add(users, -1);
-	return heap;
+		return NULL;
+	if (__sync_fetch_and_add(&heap->users, 1) == 0)
+		return heap;
+	__sync_fetch_and_add(&heap->users, -1);
+	count(op, COUNTER_HEAP_BUSY);
+	return NULL;
 }
 
-static __always_inline void heap_put(void)
+static __always_inline void heap_put(struct heap *heap)
 {
-	u32 zero = 0;
-	u64 *users = bpf_map_lookup_elem(&heap_users, &zero);
-
-	if (users)
-		__sync_fetch_and_add(users, -1);
+	__sync_fetch_and_add(&heap->users, -1);
 }
 
-/* Send a record; the reader is woken only if it sleeps. Returns 0, or the ring's error. */
+/*
+ * Send a record. Returns 0, or the ring's error.
+ *
+ * A wake-up is an interrupt, dear on virtual machines: only the first record after the reader
+ * fell asleep makes one.
+ */
 static __always_inline long emit(enum op_slot op, void *record, u64 size)
 {
-	u64 flags = reader_asleep ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-	long error = bpf_ringbuf_output(&lifecycle_ring, record, size, flags);
+	u64 flags = BPF_RB_NO_WAKEUP;
+	long error;
 
+	if (reader_asleep) {
+		reader_asleep = 0;
+		flags = BPF_RB_FORCE_WAKEUP;
+	}
 	count(op, COUNTER_PRODUCED);
-	if (error)
+	error = bpf_ringbuf_output(&lifecycle_ring, record, size, flags);
+	if (error) {
 		count(op, COUNTER_RING_FULL);
+		if (flags == BPF_RB_FORCE_WAKEUP)
+			reader_asleep = 1; /* no record woke it: the next one shall */
+	}
 	return error;
 }
 

@@ -18,6 +18,7 @@ from tetragon.config.argv import Action
 from tetragon.config.load import Loaded, describe, load
 from tetragon.config.minimal import apply_minimal_mode
 from tetragon.control import Control
+from tetragon.diagnostics import Diagnostics
 from tetragon.errors import ConfigError, TetragonError
 from tetragon.event.decode import Decoder
 from tetragon.export import metadata
@@ -27,8 +28,8 @@ from tetragon.model.ledger import Ledger
 from tetragon.model.settings import Settings, UsernameMetadata
 from tetragon.outputs import Outputs
 from tetragon.pipeline import Pipeline
-from tetragon.process.cache import Options as CacheOptions
 from tetragon.process.cache import ProcessCache
+from tetragon.process.options import Options as CacheOptions
 from tetragon.procfs import host, mounts, pidfile, privileges, rundir
 from tetragon.procfs.cgroup import (
     CgroupMode,
@@ -40,6 +41,7 @@ from tetragon.procfs.cgroup import (
 from tetragon.procfs.users import UserNames
 from tetragon.reader import Reader, Timer, wall_offset
 from tetragon.sensor.base import BaseOptions, BaseSensor
+from tetragon.sensor.books import kernel_books
 from tetragon.sensor.scan import Found, ScanOptions, host_namespaces, running_processes
 
 RUN_DIR = "/var/run/tetragon/"
@@ -51,6 +53,9 @@ CLOSE_TIMEOUT = 1.5
 RING_PER_CPU = 512 << 10
 RING_MIN = 1 << 20
 """Ring size when no flag gives one: room for a burst of some thousand execs."""
+
+ANNOUNCE_INTERVAL = 5.0
+"""Seconds between looks for children that neither exec nor exit: far fewer than a parent is kept."""
 
 log = get_log(__name__)
 
@@ -78,13 +83,17 @@ class Agent:
         check_host(settings)
         rundir.make_run_dir(RUN_DIR)
         self._stack.enter_context(pidfile.claim(f"{RUN_DIR}tetragon.pid", settings.procfs))
-        mode, subsys = cgroup_layout(settings.procfs)
+        mode, controller = cgroup_layout(settings.procfs)
         self.node_name = host.node_name(os.environ)
         self.outputs = Outputs(settings, self.node_name, RUN_DIR, self)
         self._stack.callback(self.outputs.close, CLOSE_TIMEOUT)
         self.outputs.open()
-        self.sensor = BaseSensor(base_options(settings, subsys))
+        self.diagnostics = Diagnostics(settings, self.node_name)
+        self.outputs.sinks += self.diagnostics.sinks
+        self.sensor = BaseSensor(base_options(settings, controller))
         self._stack.callback(self.sensor.close)
+        # Called first, and then once more for nothing: while the kernel half can still be read.
+        self._stack.callback(self.outputs.close, CLOSE_TIMEOUT)
         tasks = self.sensor.scan()
         namespaces = host_namespaces(tasks)
         users = UserNames()
@@ -114,7 +123,12 @@ class Agent:
             [self.sensor.ring], self.pipeline, self.sensor.set_asleep, self._timers()
         )
         self._stack.callback(self.reader.close)
-        self.outputs.serve(Control(settings, (), lambda: []))
+        control = Control(settings, (), self.cache.snapshot, self.outputs.ledgers)
+        self.outputs.serve(control)
+        self._stack.callback(self.diagnostics.stop)
+        self.diagnostics.start(
+            control, self.sensor.counters, self.cache.stats, lambda: list(self.outputs.sinks)
+        )
         self._write_info()
         # What lives now mostly lives for good: leave it out of collections, and make those rare.
         gc.collect()
@@ -144,14 +158,7 @@ class Agent:
         """Return the books of the stages before the sinks."""
         if not hasattr(self, "pipeline"):
             return []
-        kernel = Ledger("kernel")
-        for (op, what), number in self.sensor.counters().items():
-            if what == "produced":
-                kernel.produced += number
-            elif number:
-                kernel.lose(what, op, count=number)
-        kernel.delivered = kernel.produced - kernel.lost_total
-        return [kernel, self.pipeline.ledger]
+        return [kernel_books(self.sensor.counters()), self.pipeline.ledger]
 
     def _seed(self, found: Found) -> None:
         for pid in found.hidden:
@@ -166,6 +173,7 @@ class Agent:
             Timer(1.0, lambda: self.outputs.tick(time.time_ns())),
             Timer(settings.event_cache_retry_delay / 1e9, self.pipeline.tick),
             Timer(settings.process_cache_gc_interval / 1e9, self.cache.collect),
+            Timer(ANNOUNCE_INTERVAL, self.sensor.announce_silent),
         ]
 
     def run(self) -> None:
@@ -206,15 +214,15 @@ def check_host(settings: Settings) -> None:
     mounts.ensure_mounted(mounts.BPFFS, settings.procfs)
 
 
-def cgroup_layout(procfs: str) -> tuple[CgroupMode, int]:
-    """Return the cgroup mode, and the css index of the v1 controller to follow (-1: v2)."""
+def cgroup_layout(procfs: str) -> tuple[CgroupMode, str]:
+    """Return the cgroup mode, and the v1 controller to follow (empty: v2)."""
     cgroups = Path(procfs, "cgroups").read_bytes()
     mode = detect_mode(Path(procfs, "mounts").read_bytes(), cgroups)
     controller = pick_controller(parse_controllers(cgroups))
-    return mode, controller.index if controller else -1
+    return mode, controller.name if controller else ""
 
 
-def base_options(settings: Settings, cgroup_subsys: int) -> BaseOptions:
+def base_options(settings: Settings, cgroup_controller: str) -> BaseOptions:
     """Return what the kernel half is to collect."""
     cpus = os.cpu_count() or 1
     size = settings.rb_size_total or settings.rb_size * cpus
@@ -224,7 +232,7 @@ def base_options(settings: Settings, cgroup_subsys: int) -> BaseOptions:
         settings.enable_process_cred,
         settings.enable_process_ns or names,
         settings.enable_process_environment_variables,
-        cgroup_subsys,
+        cgroup_controller,
     )
 
 
@@ -281,7 +289,10 @@ def run(loaded: Loaded) -> None:
         agent.run()
     finally:
         agent.close()
-    log.info("Tetragon agent shutdown", **metadata.shutdown_fields(agent.outputs.metadata, time.time_ns()))
+    log.info(
+        "Tetragon agent shutdown",
+        **metadata.shutdown_fields(agent.outputs.metadata, time.time_ns()),
+    )
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ Owns    nothing: it reads the agent's parts, and sets the log level.
 
 import platform
 from collections.abc import Callable, Iterable
+from typing import cast
 
 from tetragon import __version__, log
 from tetragon.model.control import AgentInfo, BuildInfo, CachedProcess, ConfValue
+from tetragon.model.ledger import Ledger
 from tetragon.model.settings import LogLevel, Settings
 
 _SAME = {"fatal": "error", "panic": "error", "warning": "warn"}
@@ -20,6 +22,7 @@ class Control:
     Args:
         probes: kernel features that were looked for, in display order.
         dump: the process cache's own snapshot.
+        ledgers: the books of every stage.
     """
 
     def __init__(
@@ -27,10 +30,12 @@ class Control:
         settings: Settings,
         probes: tuple[tuple[str, bool], ...],
         dump: Callable[[], Iterable[CachedProcess]],
+        ledgers: Callable[[], Iterable[Ledger]],
     ) -> None:
         self._settings = settings
         self._probes = probes
         self._dump = dump
+        self._ledgers = ledgers
 
     def version(self) -> str:
         """Return the version, as upstream's tools expect it, with a leading v."""
@@ -47,6 +52,10 @@ class Control:
         return AgentInfo(
             self.version(), probes=self._probes, conf=conf, build=BuildInfo(runtime=runtime)
         )
+
+    def ledgers(self) -> Iterable[Ledger]:
+        """Return the books of every stage, from the kernel half to the outputs."""
+        return self._ledgers()
 
     def log_level(self) -> str:
         """Return the level in force."""
@@ -71,6 +80,8 @@ class Control:
 def _conf_value(value: object) -> ConfValue:
     if value is None or isinstance(value, str | bool | int):
         return value
-    if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
-        return value
+    if isinstance(value, tuple):
+        items = cast("tuple[object, ...]", value)
+        texts = tuple(item for item in items if isinstance(item, str))
+        return texts if len(texts) == len(items) else None
     return None

@@ -19,7 +19,7 @@ class FilterError(TetragonError):
 
     Args:
         reason: what is wrong and, where it helps, what may have been meant.
-        field: path to the value, such as ``allow_list[0].binary_regex[2]``; empty when there is none.
+        field: path to the value, such as ``allow_list[0].binary_regex[2]``; may be empty.
         position: line and column, both from 1, in the text it came from; None for messages.
     """
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tetragon.export.file import FileSink
     from tetragon.export.metadata import AgentInfo as Metadata
     from tetragon.export.stage import Front
+    from tetragon.model.filters import FilterOptions
 
 log = get_log(__name__)
 
@@ -92,9 +93,11 @@ class Outputs:
         settings = self.settings
         if not settings.server_address and not settings.health_server_address:
             return
+        from functools import partial
+
         from tetragon.api.encode import ProtoEncoder
+        from tetragon.api.filters import stream_filter
         from tetragon.api.listen import parse_addresses, parse_tcp
-        from tetragon.api.request import whole_stream
         from tetragon.api.server import GrpcServer, HealthCheck
         from tetragon.api.service import AgentService
         from tetragon.api.stream import GrpcSink
@@ -107,7 +110,7 @@ class Outputs:
         service = AgentService(
             control,
             sink,
-            whole_stream,
+            partial(stream_filter, options=self._filter_options()),
             event_log=self if self._file is not None else None,
             deprecated_calls=settings.enable_deprecated_tracingpolicy_grpc,
         )
@@ -205,7 +208,7 @@ class Outputs:
     def _add_redaction(self, text: str) -> None:
         from tetragon.event.redact import compile_redaction_text
 
-        redactor = compile_redaction_text(text)
+        redactor = compile_redaction_text(text, name="--redaction-filters")
         if redactor is not None:
             self.redact = redactor.redact_arguments
             self.redact_environment = redactor.redact_environment
@@ -216,13 +219,12 @@ class Outputs:
         from tetragon.export.stage import Front
 
         settings = self.settings
-        ledger = Ledger(stage)
         limit = settings.export_rate_limit
         return Front(
-            ledger,
+            Ledger(stage),
             self.encoder.line,
-            accept=None,
-            fields=None,
+            accept=self._accept(),
+            fields=self._fields(),
             aggregate=Aggregator(
                 settings.export_aggregation_window_size, settings.export_aggregation_buffer_size
             )
@@ -230,6 +232,45 @@ class Outputs:
             else None,
             limit=RateLimiter(limit, time.monotonic_ns()) if limit >= 0 else None,
         )
+
+    def _filter_options(self) -> "FilterOptions":
+        from tetragon.event.filter_fields import ancestor_kinds
+        from tetragon.model.filters import FilterOptions
+
+        settings = self.settings
+        return FilterOptions(
+            process_cred=settings.enable_process_cred,
+            ancestors=ancestor_kinds(settings.enable_ancestors),
+        )
+
+    def _accept(self) -> "Callable[[Event], bool] | None":
+        """Compile the export lists anew: a predicate belongs to one output."""
+        settings = self.settings
+        if not settings.export_allowlist and not settings.export_denylist:
+            return None
+        from tetragon.event.filter import compile_filter_texts
+
+        return compile_filter_texts(
+            settings.export_allowlist,
+            settings.export_denylist,
+            options=self._filter_options(),
+            pid_set=settings.enable_pid_set_filter,
+            names=("--export-allowlist", "--export-denylist"),
+        )
+
+    def _fields(self) -> Callable[[Event, bytes], bytes] | None:
+        text = self.settings.field_filters
+        if not text:
+            return None
+        from tetragon.event.fields import compile_field_filter_text, unknown_paths
+        from tetragon.event.fields_json import LineFields
+        from tetragon.event.filter_text import parse_field_filters
+
+        name = "--field-filters"
+        for warning in unknown_paths(parse_field_filters(text, name=name), name=name):
+            log.warning("field filter names nothing", reason=warning)
+        filters = compile_field_filter_text(text, name=name)
+        return LineFields(filters).line if filters is not None else None
 
     def _open_file(self) -> "FileSink":
         from tetragon.export.file import FileSink, LogParams
@@ -271,9 +312,7 @@ class Outputs:
             buffer_size=settings.udp_buffer_size,
             max_size=settings.udp_max_size,
             frame=SyslogFrame(self.metadata.hostname, self.metadata.pid) if syslog else None,
-            announcement=Announcement(
-                self.metadata, self.ledgers, settings.udp_metadata_interval
-            ),
+            announcement=Announcement(self.metadata, self.ledgers, settings.udp_metadata_interval),
         )
 
 
@@ -286,7 +325,9 @@ def compact_lines(line: Callable[[Event], bytes]) -> Callable[[Event], bytes]:
 
     from tetragon.event.compact import CompactEncoder
 
-    plain = not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    plain = (
+        not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    )
     encode = CompactEncoder(color=not plain).encode
     return lambda event: f"{encode(decode(line(event)))}\n".encode()
 

@@ -7,7 +7,6 @@ Owns    the lifecycle ledger and the event numbers; used by the reader thread al
 from collections.abc import Callable, Sequence
 
 from tetragon.abi.records import EventOp
-from tetragon.errors import DecodeError
 from tetragon.event.decode import Decoder
 from tetragon.model.event import Event
 from tetragon.model.ledger import Ledger
@@ -44,6 +43,7 @@ class Pipeline:
         self._own_pid = own_pid
         self._complain = complain
         self._complained: set[str] = set()
+        self._data_lost = 0
 
     def run(self, data: bytes, table: Sequence[int], wall_offset: int) -> int:
         """
@@ -56,21 +56,15 @@ class Pipeline:
         Returns:
             How many events it made.
         """
-        cache = self.cache
-        cache.wall_offset = wall_offset
-        decode, handle = self.decoder.decode, cache.handle
-        events: list[Event] = []
         self.ledger.produced += len(table) // 2
-        places = iter(table)
-        for start in places:
-            size = next(places)
-            try:
-                record: Record | None = decode(data, start, size)
-            except DecodeError as exc:
-                self._undecodable(data[start] if size else 0, str(exc))
-                continue
-            if record is not None:
-                handle(record, events)
+        records: list[Record] = []
+        for op, reason in self.decoder.decode_batch(data, table, records):
+            self._undecodable(op, reason)
+        events: list[Event] = []
+        self.cache.wall_offset = wall_offset
+        self.cache.handle(records, events)
+        if self.decoder.data_lost != self._data_lost:
+            self._count_lost_data()
         self.ledger.delivered = self.ledger.produced - self.ledger.lost_total
         self.deliver(events)
         return len(events)
@@ -88,22 +82,18 @@ class Pipeline:
             events = [
                 event for event in events if event.process is None or event.process.pid != own
             ]
-        if not events:
-            return
-        for number, event in enumerate(events, self.sequence + 1):
-            event.sequence = number
-        self.sequence += len(events)
-        for sink in self.sinks:
-            sink.write(events)
-        self._release(events)
+        if events:
+            for number, event in enumerate(events, self.sequence + 1):
+                event.sequence = number
+            self.sequence += len(events)
+            for sink in self.sinks:
+                sink.write(events)
+        self.cache.release_texts()
 
-    def _release(self, events: list[Event]) -> None:
-        """Forget the texts of processes that ended: nobody will ask for them again."""
-        ended = self.cache.is_ended
-        for event in events:
-            process = event.process
-            if process is not None and not process.refcnt and ended(process):
-                process.json = process.proto = None
+    def _count_lost_data(self) -> None:
+        lost = self.decoder.data_lost
+        self.ledger.lose("exec_never_came", "data", count=lost - self._data_lost)
+        self._data_lost = lost
 
     def _undecodable(self, op: int, reason: str) -> None:
         name = _OP_NAMES.get(op, str(op))

@@ -13,7 +13,7 @@ ROWS = {
     "policy": 2, "process": 2, "event": 2,
     "sensor": 3, "pipeline": 3, "reader": 3,
     "export": 4, "metrics": 4, "k8s": 4, "api": 4,
-    "config": 5, "outputs": 5, "control": 5, "agent": 5, "cli": 6,
+    "config": 5, "outputs": 5, "diagnostics": 5, "control": 5, "agent": 5, "cli": 6,
 }  # fmt: skip
 ALLOWED = {
     0: {0},

@@ -93,6 +93,23 @@ class OpSlot(IntEnum):
     MAX = 5
 
 
+class Announcement(IntEnum):
+    """enum announcement."""
+
+    NO = 0
+    YES = 1
+    LOST = 2
+
+
+class CgroupController(IntEnum):
+    """enum cgroup_controller."""
+
+    UNIFIED = 0
+    MEMORY = 1
+    PIDS = 2
+    CPUSET = 3
+
+
 EVENT_HEADER: Final = Struct("<BB2xIQ")
 EVENT_HEADER_FIELDS: Final = (
     "op",
@@ -346,7 +363,7 @@ TASK_RECORD_OFFSETS: Final = {
     "namespaces": 136,
 }
 
-PROCESS_STATE: Final = Struct("<I4xQI4xQIII4x")
+PROCESS_STATE: Final = Struct("<I4xQI4xQIIIIQI4x")
 PROCESS_STATE_FIELDS: Final = (
     "key_pid",
     "key_ktime",
@@ -355,6 +372,9 @@ PROCESS_STATE_FIELDS: Final = (
     "flags",
     "nspid",
     "announced",
+    "ended",
+    "permitted",
+    "has_permitted",
 )
 PROCESS_STATE_OFFSETS: Final = {
     "key": 0,
@@ -362,16 +382,8 @@ PROCESS_STATE_OFFSETS: Final = {
     "flags": 32,
     "nspid": 36,
     "announced": 40,
-    "pad": 44,
-}
-
-EXEC_BEFORE: Final = Struct("<QI4x")
-EXEC_BEFORE_FIELDS: Final = (
-    "permitted",
-    "valid",
-)
-EXEC_BEFORE_OFFSETS: Final = {
-    "permitted": 0,
-    "valid": 8,
-    "pad": 12,
+    "ended": 44,
+    "permitted": 48,
+    "has_permitted": 56,
+    "pad": 60,
 }

@@ -397,13 +397,12 @@ _SERVER: Final = (
         "Labels of event metrics that are filled in; node_name is one more.",
     ),
     Option("enable-event-metrics", _S, Group.SERVER, "Count events by type, pod and binary."),
-    Option("gops-address", v.TCP, Group.SERVER, "Address of the gops diagnostics.", ready=False),
+    Option("gops-address", v.TCP, Group.SERVER, "Address of the gops diagnostics. Empty for off."),
     Option(
         "pprof-address",
         v.TCP,
         Group.SERVER,
         "Where profiles are served over HTTP, such as localhost:6060. Empty for off.",
-        ready=False,
     ),
 )
 

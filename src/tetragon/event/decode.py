@@ -2,20 +2,26 @@
 
 Flow    ring reader -> [Decoder.decode] -> process cache -> filters -> sinks
 Owns    texts of data records until their exec record comes, and memos of repeated paths; used by
-        the reader thread alone. Both are bounded: the oldest go first, and losses are counted.
+        the reader thread alone. All are bounded, and what is dropped is counted.
 Layout  bpf/abi/process.h, through the generated ``abi``
 """
 
 import posixpath
-from collections.abc import Callable, Mapping
-from struct import error as StructError
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from tetragon.abi import records as abi
-from tetragon.abi.records import DataKind, EventOp, PrivilegeChange, ProcessFlag, RecordBlock
+from tetragon.abi.records import (
+    Announcement,
+    DataKind,
+    EventOp,
+    ExecLimit,
+    PrivilegeChange,
+    ProcessFlag,
+    RecordBlock,
+)
 from tetragon.errors import DecodeError
-from tetragon.model.text import clean
 from tetragon.model.process import (
     BinaryProperties,
     Capabilities,
@@ -23,16 +29,39 @@ from tetragon.model.process import (
     Key,
     Namespace,
     Namespaces,
+    Process,
 )
-from tetragon.model.record import CloneRecord, ExecRecord, ExitRecord, Record
+from tetragon.model.record import CloneRecord, ExecRecord, ExitRecord, Place, Record
+from tetragon.model.text import clean, flag_words, join_arguments
 
-_EXEC: Final = abi.EXEC_EVENT.unpack_from
-_EXEC_SIZE: Final = abi.EXEC_EVENT.size
+try:
+    from tetragon.model._fast import exec_fields
+except ImportError:  # not built: the same in Python
+    from tetragon.event.record_plain import exec_fields
+
+
 _EXIT: Final = abi.EXIT_EVENT.unpack_from
 _CLONE: Final = abi.CLONE_EVENT.unpack_from
 _DATA: Final = abi.DATA_EVENT.unpack_from
+_EXEC_SIZE: Final = abi.EXEC_EVENT.size
+_EXIT_SIZE: Final = abi.EXIT_EVENT.size
+_CLONE_SIZE: Final = abi.CLONE_EVENT.size
+_DATA_SIZE: Final = abi.DATA_EVENT.size
+_CREDENTIALS_SIZE: Final = abi.CREDENTIALS.size
+_NAMESPACES_SIZE: Final = abi.NAMESPACES.size
+# Plain ints: looking an enum's member up costs more than the test it serves.
+_IN_INIT_TREE: Final = int(ProcessFlag.IN_INIT_TREE)
+_ROOT_CWD: Final = int(ProcessFlag.ROOT_CWD)
+_NO_CWD: Final = int(ProcessFlag.ROOT_CWD | ProcessFlag.ERROR_CWD | ProcessFlag.NO_CWD)
+_ANNOUNCED: Final = int(Announcement.YES)
+_HAS_CREDENTIALS: Final = int(RecordBlock.CREDENTIALS)
+_HAS_NAMESPACES: Final = int(RecordBlock.NAMESPACES)
+
 _MEMO_MAX: Final = 8192
+_MEMO_TEXT: Final = 512  # bytes; longer paths are rare and would make the memo large
+_CGROUP_NAME_MAX: Final = 127  # bytes of a name in the record; one as long may be cut
 _PENDING_MAX: Final = 4 << 20  # bytes of argument text that wait for their exec record
+_PENDING_EXECS: Final = 1024  # exec records after which a text's own will not come any more
 
 # Bit of exec_event.privileges -> number of the API's ProcessPrivilegesChanged.
 _PRIVILEGES: Final = (
@@ -42,26 +71,44 @@ _PRIVILEGES: Final = (
 )
 
 
+_Described = tuple[str, str, str, str, bool]
+"""What most execs repeat: binary, cwd, container, flag words, whether in an init's tree."""
+
+
+class _Pending:
+    """The pieces of one text that came so far, and how many exec records had come before."""
+
+    __slots__ = ("chunks", "since", "size")
+
+    def __init__(self, since: int) -> None:
+        self.chunks: list[bytes] = []
+        self.size = 0
+        self.since = since
+
+
 class Decoder:
     """
     Turns records into values; keeps what chained records need.
 
     Args:
-        container_id: cgroup name ("parent/leaf" or "leaf") to container id, empty for none.
+        container_id: cgroup name ("parent/leaf" or "leaf"), and whether it may have been cut, to
+            container id, empty for none.
         host_namespaces: inode numbers of the host's namespaces by name, for ``is_host``.
     """
 
     def __init__(
         self,
-        container_id: Callable[[str], str],
+        container_id: Callable[[str, bool], str],
         host_namespaces: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._container_id = container_id
         self._host = host_namespaces
-        self._places: dict[tuple[bytes, int, int], tuple[str, str, str]] = {}
+        self._places: dict[Place, _Described] = {}
         self._namespaces: dict[bytes, Namespaces] = {}
-        self._pending: dict[tuple[Key, int], list[bytes]] = {}
+        self._credentials: dict[bytes, tuple[Credentials, Capabilities]] = {}
+        self._pending: dict[tuple[Key, int], _Pending] = {}
         self._pending_bytes = 0
+        self._pending_execs = 0
         self.data_lost = 0
         """Data records dropped because their exec record never came."""
         # The whole dispatch: a new record adds its line here.
@@ -86,73 +133,82 @@ class Decoder:
         Raises:
             DecodeError: no decoder for the op, or fewer bytes than its layout.
         """
-        if size <= 0:
-            raise DecodeError("empty record")
-        decoder = self._decoders.get(data[start])
-        if decoder is None:
-            raise DecodeError(f"no decoder for op {data[start]}")
-        try:
-            return decoder(data, start, start + size)
-        except StructError as exc:
-            raise DecodeError(f"op {data[start]}, {size} bytes: {exc}") from exc
+        records: list[Record] = []
+        for _, reason in self.decode_batch(data, (start, size), records):
+            raise DecodeError(reason)
+        return records[0] if records else None
+
+    def decode_batch(
+        self, data: bytes, table: Iterable[int], records: list[Record]
+    ) -> list[tuple[int, str]]:
+        """
+        Turn a batch of ring records into values.
+
+        Args:
+            data: the records.
+            table: offset and size of each in ``data``, alternating.
+            records: the values are appended here, in order.
+
+        Returns:
+            Op (-1 for none) and reason of each record that could not be decoded.
+        """
+        failures: list[tuple[int, str]] = []
+        decoders, add = self._decoders, records.append
+        places = iter(table)
+        for start in places:
+            end = start + next(places)
+            try:
+                record = decoders[data[start]](data, start, end)
+                if record is not None:
+                    add(record)
+            except (ValueError, LookupError) as exc:
+                failures.append(self._failure(data, start, end, exc))
+        return failures
+
+    def _failure(self, data: bytes, start: int, end: int, error: Exception) -> tuple[int, str]:
+        op = data[start] if start < min(end, len(data)) else -1
+        if op not in self._decoders:
+            return op, f"no decoder for op {op}" if op >= 0 else "empty record"
+        return op, str(error)
 
     def _exec(self, data: bytes, start: int, end: int) -> ExecRecord:
-        if end - start < _EXEC_SIZE:
-            raise DecodeError(f"exec record of {end - start} bytes, layout has {_EXEC_SIZE}")
         # fmt: off
         (
-            _, blocks, _, _, pid, ktime, parent_pid, parent_ktime, old_pid, old_ktime,
-            flags, nspid, uid, auid, privileges, euid, egid, filename_size, inode, cgroup_id,
-            cwd_size, cgroup_size, args_size, envs_size, _, _,
-        ) = _EXEC(data, start)
+            key, parent, cleanup, blocks, nspid, uid, auid,
+            changes, cgroup_id, place, arguments, envs,
+        ) = exec_fields(data, start, end)
         # fmt: on
-        at = start + _EXEC_SIZE
-        credentials = capabilities = namespaces = None
-        if blocks:
-            if blocks & RecordBlock.CREDENTIALS:
-                credentials, capabilities = read_credentials(data, at)
-                at += abi.CREDENTIALS.size
-            if blocks & RecordBlock.NAMESPACES:
-                namespaces = self._read_namespaces(data, at)
-                at += abi.NAMESPACES.size
-        middle = at + filename_size + cwd_size + cgroup_size
-        last = middle + args_size
-        if last + envs_size > end:
-            raise DecodeError(f"exec record of {end - start} bytes: its texts are cut")
-        place = self._places.get((data[at:middle], filename_size, cwd_size))
-        if place is None:
-            place = self._place(data[at:middle], filename_size, cwd_size, flags)
-        key = (pid, ktime)
-        environment: tuple[tuple[str, str], ...] = ()
-        if self._pending or envs_size:
-            args = self._text(key, DataKind.ARGS, data[middle:last])
-            envs = self._text(key, DataKind.ENVS, data[last : last + envs_size])
-            environment = split_environment(envs)
-        else:
-            args = data[middle:last]
-        return ExecRecord(
-            key,
-            (parent_pid, parent_ktime),
-            (old_pid, old_ktime) if old_pid else None,
-            flags,
+        binary, cwd, container, words, in_tree = self._places.get(place) or self._place(place)
+        pid, ktime = key
+        process = Process(
+            pid,
+            ktime,
+            "",
+            "",
+            parent,
+            pid,
             nspid,
             uid,
             auid,
-            place[0],
-            place[1],
-            join_arguments(args),
-            place[2],
-            cgroup_id,
-            _properties(privileges, euid, egid, inode) if privileges or inode else None,
-            credentials,
-            capabilities,
-            namespaces,
-            environment,
+            cwd,
+            binary,
+            arguments,
+            words,
+            ktime,
+            container,
+            in_tree,
+        )
+        if blocks:
+            self._add_blocks(process, blocks, data, start + _EXEC_SIZE)
+        if envs or self._pending:
+            self._add_long_texts(key, process, place[2] == 0, envs)
+        return ExecRecord(
+            key, process, cleanup, _properties(*changes) if changes else None, cgroup_id
         )
 
     def _exit(self, data: bytes, start: int, end: int) -> ExitRecord:
-        if end - start < abi.EXIT_EVENT.size:
-            raise DecodeError(f"exit record of {end - start} bytes")
+        if start + _EXIT_SIZE > end or end > len(data):
+            raise ValueError(f"exit record of {end - start} bytes, layout has {_EXIT_SIZE}")
         # fmt: off
         (
             _, _, _, ktime, pid, key_ktime, parent_pid, parent_ktime,
@@ -166,56 +222,101 @@ class Decoder:
             nspid,
             ktime,
             code,
-            announced != 0,
+            announced == _ANNOUNCED,
         )
 
     def _clone(self, data: bytes, start: int, end: int) -> CloneRecord:
-        if end - start < abi.CLONE_EVENT.size:
-            raise DecodeError(f"clone record of {end - start} bytes")
+        if start + _CLONE_SIZE > end or end > len(data):
+            raise ValueError(f"clone record of {end - start} bytes, layout has {_CLONE_SIZE}")
         _, _, _, _, pid, ktime, parent_pid, parent_ktime, flags, nspid = _CLONE(data, start)
         return CloneRecord((pid, ktime), (parent_pid, parent_ktime), flags, nspid)
 
+    # -- texts that came in pieces ---------------------------------------------------------------
+
     def _data(self, data: bytes, start: int, end: int) -> None:
-        if end - start < abi.DATA_EVENT.size:
-            raise DecodeError(f"data record of {end - start} bytes")
-        _, _, _, _, pid, ktime, kind, _ = _DATA(data, start)
-        text = data[start + abi.DATA_EVENT.size : end]
-        self._pending.setdefault(((pid, ktime), kind), []).append(text)
-        self._pending_bytes += len(text)
+        if start + _DATA_SIZE > end or end > len(data):
+            raise ValueError(f"data record of {end - start} bytes, layout has {_DATA_SIZE}")
+        _, _, _, _, pid, ktime, kind, chunk = _DATA(data, start)
+        where = ((pid, ktime), kind)
+        pending = self._pending.get(where)
+        if chunk != (len(pending.chunks) if pending else 0) or chunk >= ExecLimit.DATA_CHUNKS_MAX:
+            raise ValueError(f"data record {chunk} of a text is not the next")
+        if pending is None:
+            pending = self._pending[where] = _Pending(self._pending_execs)
+        pending.chunks.append(data[start + _DATA_SIZE : end])
+        pending.size += end - start
+        self._pending_bytes += end - start
         while self._pending_bytes > _PENDING_MAX:
-            oldest = next(iter(self._pending))
-            chunks = self._pending.pop(oldest)
-            self._pending_bytes -= sum(map(len, chunks))
-            self.data_lost += len(chunks)
+            self._drop_oldest()
 
-    def _text(self, key: Key, kind: DataKind, inline: bytes) -> bytes:
-        chunks = self._pending.pop((key, kind), None)
-        if chunks is None:
-            return inline
-        self._pending_bytes -= sum(map(len, chunks))
-        return b"".join(chunks)
+    def _add_long_texts(self, key: Key, process: Process, trim: bool, envs: bytes) -> None:
+        """Give a process the environment, and the texts that data records brought."""
+        args = self._take_pending(key, DataKind.ARGS)
+        if args is not None:
+            process.arguments = join_arguments(args, trim)
+        chained = self._take_pending(key, DataKind.ENVS)
+        process.environment = split_environment(envs if chained is None else chained)
+        # Texts are sent right before their exec record: one still here after many was lost.
+        self._pending_execs += 1
+        while self._pending:
+            oldest = next(iter(self._pending.values()))
+            if self._pending_execs - oldest.since < _PENDING_EXECS:
+                break
+            self._drop_oldest()
 
-    def _place(self, texts: bytes, filename: int, cwd: int, flags: int) -> tuple[str, str, str]:
-        """Return (binary, cwd, container id); remembered, as most execs repeat."""
-        directory = clean(texts[filename : filename + cwd])
-        if not cwd and flags & ProcessFlag.ROOT_CWD:
+    def _take_pending(self, key: Key, kind: DataKind) -> bytes | None:
+        pending = self._pending.pop((key, kind), None)
+        if pending is None:
+            return None
+        self._pending_bytes -= pending.size
+        return b"".join(pending.chunks)
+
+    def _drop_oldest(self) -> None:
+        dropped = self._pending.pop(next(iter(self._pending)))
+        self._pending_bytes -= dropped.size
+        self.data_lost += len(dropped.chunks)
+
+    # -- what execs repeat -----------------------------------------------------------------------
+
+    def _place(self, place: Place) -> _Described:
+        """Decode filename, cwd and cgroup; remembered, as most execs repeat them."""
+        texts, filename, cwd, flags = place
+        after = filename + cwd
+        directory = clean(texts[filename:after])
+        if not cwd and flags & _NO_CWD == _ROOT_CWD:
             directory = "/"
-        place = (
+        cgroup = texts[after:]
+        cut = len(cgroup) - cgroup.rfind(b"/") - 1 >= _CGROUP_NAME_MAX
+        found = (
             absolute(clean(texts[:filename]), directory),
             directory,
-            self._container_id(clean(texts[filename + cwd :])),
+            self._container_id(clean(cgroup), cut),
+            flag_words(flags),
+            flags & _IN_INIT_TREE != 0,
         )
-        if not flags & (ProcessFlag.ERROR_CWD | ProcessFlag.ERROR_FILENAME):
+        if len(texts) <= _MEMO_TEXT:
             if len(self._places) >= _MEMO_MAX:
                 self._places.clear()
-            self._places[(texts, filename, cwd)] = place
-        return place
+            self._places[place] = found
+        return found
 
-    def _read_namespaces(self, data: bytes, at: int) -> Namespaces:
-        raw = data[at : at + abi.NAMESPACES.size]
+    def _add_blocks(self, process: Process, blocks: int, data: bytes, at: int) -> None:
+        if blocks & _HAS_CREDENTIALS:
+            raw = data[at : at + _CREDENTIALS_SIZE]
+            found = self._credentials.get(raw)
+            if found is None:
+                if len(self._credentials) >= _MEMO_MAX:
+                    self._credentials.clear()
+                found = self._credentials[raw] = read_credentials(raw)
+            process.credentials, process.cap = found
+            at += _CREDENTIALS_SIZE
+        if blocks & _HAS_NAMESPACES:
+            process.ns = self._read_namespaces(data[at : at + _NAMESPACES_SIZE])
+
+    def _read_namespaces(self, raw: bytes) -> Namespaces:
         known = self._namespaces.get(raw)
         if known is None:
-            numbers = dict(zip(abi.NAMESPACES_FIELDS, abi.NAMESPACES.unpack(raw), strict=True))
+            numbers = abi.NAMESPACES.unpack(raw)
             known = make_namespaces(numbers, self._host)
             if len(self._namespaces) >= _MEMO_MAX:
                 self._namespaces.clear()
@@ -223,41 +324,28 @@ class Decoder:
         return known
 
 
-def make_namespaces(numbers: Mapping[str, int], host: Mapping[str, int]) -> Namespaces:
-    """Return Namespaces of inode numbers by name; 0 time namespaces are left out."""
+def make_namespaces(numbers: Iterable[int], host: Mapping[str, int]) -> Namespaces:
+    """Return Namespaces of inode numbers in the ABI's order; 0 time namespaces are left out."""
     found = {
-        name: Namespace(number, host.get(name, host.get(name.removesuffix("_for_children"))) == number)
+        name: Namespace(
+            number, host.get(name, host.get(name.removesuffix("_for_children"))) == number
+        )
         if number or not name.startswith("time")
         else None
-        for name, number in numbers.items()
+        for name, number in zip(abi.NAMESPACES_FIELDS, numbers, strict=True)
     }
     return Namespaces(**found)  # type: ignore[arg-type]  # the names are the ABI's
 
 
-def read_credentials(data: bytes, at: int) -> tuple[Credentials, Capabilities]:
+def read_credentials(raw: bytes) -> tuple[Credentials, Capabilities]:
     """Return the ids and capability sets of a credentials block."""
-    values = abi.CREDENTIALS.unpack_from(data, at)
+    values = abi.CREDENTIALS.unpack(raw)
     return Credentials(*values[:9]), Capabilities(*values[10:13])
-
-
-def join_arguments(args: bytes) -> str:
-    """Return argv without its first, as the schema prints it: see docs/outputs.md."""
-    first = args.find(0)
-    rest = args[first + 1 :].rstrip(b"\0") if first >= 0 else b""
-    if b" " in rest:
-        joined = b""
-        for token in rest.split(b"\0"):
-            if b" " in token:
-                joined += b' "' + token + b'"'
-            else:
-                joined += b" " + token if joined else token
-        return clean(joined)
-    return clean(rest.replace(b"\0", b" ").lstrip(b" "))
 
 
 def split_environment(envs: bytes) -> tuple[tuple[str, str], ...]:
     """Return (name, value) of each ``NAME=VALUE``; text without ``=`` is named ``invalid``."""
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for token in envs.rstrip(b"\0").split(b"\0") if envs else ():
         name, equals, value = clean(token).partition("=")
         pairs.append((name, value) if equals else ("invalid", name))

@@ -1,7 +1,7 @@
 """Event in, one JSON line out, as protojson prints GetEventsResponse with proto field names.
 
-A process is in every event of its life, so its object text is made once and kept beside it; a
-line is then a join of ready texts.
+A process is in every event of its life, so its object's bytes are made once and kept beside it; a
+line is then a join of ready bytes.
 
 Flow    process cache -> Event -> [JsonEncoder.line] -> file, UDP, terminal
 Owns    memos of repeated texts; the encoded forms live on Process and Event.
@@ -14,18 +14,18 @@ from json.encoder import encode_basestring as quote
 from types import MappingProxyType
 from typing import Final
 
-from tetragon.model.text import timestamp
 from tetragon.model.event import Event, ExecEvent, ExitEvent, RateLimitInfo, ThrottleEvent
 from tetragon.model.process import (
     BinaryProperties,
     Capabilities,
-    Container,
     Credentials,
+    Image,
     Namespace,
     Namespaces,
     Pod,
     Process,
 )
+from tetragon.model.text import json_object, timestamp
 
 # fmt: off
 CAPABILITY_NAMES: Final = (
@@ -57,6 +57,33 @@ PRIVILEGE_NAMES: Final = (
 )
 
 
+_PROCESS: Final = (
+    b'"exec_id":',
+    b'"pid":',
+    b'"uid":',
+    b'"cwd":',
+    b'"binary":',
+    b'"arguments":',
+    b'"flags":',
+    b'"start_time":',
+    b'"auid":',
+    b'"pod":',
+    b'"docker":',
+    b'"parent_exec_id":',
+    b'"refcnt":',
+    b'"cap":',
+    b'"ns":',
+    b'"tid":',
+    b'"process_credentials":',
+    b'"binary_properties":',
+    b'"user":',
+    b'"in_init_tree":',
+    b'"environment_variables":',
+)
+"""Keys of a process's members, in the schema's order."""
+_UNKNOWN: Final = (b'"pid":', b'"flags":', b'"start_time":')
+
+
 class JsonEncoder:
     """
     Makes JSON lines; one for all sinks of an agent, as the result is kept on the event.
@@ -75,156 +102,158 @@ class JsonEncoder:
         node_labels: Mapping[str, str] = MappingProxyType({}),
         sequence: bool = False,
     ) -> None:
-        self._head = f'"node_name":{quote(node_name)},"time":"'
-        tail = f',"cluster_name":{quote(cluster_name)}' if cluster_name else ""
+        self._head = f'}},"node_name":{quote(node_name)},"time":"'.encode()
+        self._exit_head = b'"' + self._head
+        tail = f'","cluster_name":{quote(cluster_name)}' if cluster_name else '"'
         if node_labels:
-            tail += f',"node_labels":{_map_text(sorted(node_labels.items()))}'
-        self._tail = tail
-        self._sequence = sequence
-        # The whole dispatch: a new event kind adds its line here.
-        self._bodies: Final[Mapping[type[Event], Callable[..., str]]] = {
+            tail += f',"node_labels":{_map_text(tuple(sorted(node_labels.items())))}'
+        self._tail = f"{tail}}}\n".encode()
+        self._tail_open = f'{tail},"sequence":"'.encode() if sequence else None
+        # The whole dispatch: a new event kind adds its line here. Each takes the event, its time
+        # as text and bytes, and the end of the line.
+        self._lines: Final[Mapping[type[Event], Callable[..., bytes]]] = {
             ExecEvent: self._exec,
             ExitEvent: self._exit,
-            ThrottleEvent: _throttle,
-            RateLimitInfo: _rate_limit,
+            ThrottleEvent: self._throttle,
+            RateLimitInfo: self._rate_limit,
         }
 
     def line(self, event: Event) -> bytes:
         """Return the event's line with its newline; the same bytes object every time."""
         line = event.json
         if line is None:
-            body = self._bodies[event.__class__](event)
-            tail = f'{self._tail},"sequence":"{event.sequence}"' if self._sequence else self._tail
-            text = f'{{{body},{self._head}{timestamp(event.time)}"{tail}}}\n'
-            line = event.json = text.encode()
+            tail = self._tail
+            if self._tail_open is not None:
+                tail = b'%b%d"}\n' % (self._tail_open, event.sequence)
+            text = timestamp(event.time)
+            line = self._lines[event.__class__](event, text, text.encode(), tail)
+            event.json = line
         return line
 
-    def _exec(self, event: ExecEvent) -> str:
-        process = event.process
+    def _exec(self, event: ExecEvent, text: str, time: bytes, tail: bytes) -> bytes:
+        process, parent = event.process, event.parent
         assert process is not None
-        if event.binary_properties is None:
-            text = process.json or process_text(process)
+        if event.binary_properties is not None:
+            own = _text(process, timestamp(process.start_time), event.binary_properties)
+        elif process.json is not None:
+            own = process.json
+        elif process.start_time == event.time:
+            own = process.json = _text(process, text)
         else:
-            text = _with_properties(process, event.binary_properties)
-        parent = event.parent
+            own = process_text(process)
+        head = _ancestors_text(event) + self._head if event.ancestors else self._head
         if parent is None:
-            return f'"process_exec":{{"process":{text}}}'
-        parent_text = parent.json or process_text(parent)
-        if not event.ancestors:
-            return f'"process_exec":{{"process":{text},"parent":{parent_text}}}'
-        above = _ancestors_text(event)
-        return f'"process_exec":{{"process":{text},"parent":{parent_text},"ancestors":[{above}]}}'
+            return b"".join((b'{"process_exec":{"process":', own, head, time, tail))
+        above = parent.json or process_text(parent)
+        return b"".join(
+            (b'{"process_exec":{"process":', own, b',"parent":', above, head, time, tail)
+        )
 
-    def _exit(self, event: ExitEvent) -> str:
-        process = event.process
+    def _exit(self, event: ExitEvent, _text: str, time: bytes, tail: bytes) -> bytes:
+        process, parent = event.process, event.parent
         assert process is not None
-        text = f'"process_exit":{{"process":{process.json or process_text(process)}'
-        parent = event.parent
-        if parent is not None:
-            text = f'{text},"parent":{parent.json or process_text(parent)}'
-        if event.signal:
-            text = f'{text},"signal":"{event.signal}"'
-        if event.status:
-            text = f'{text},"status":{event.status}'
-        text = f'{text},"time":"{timestamp(event.time)}"'
-        if event.ancestors:
-            text = f'{text},"ancestors":[{_ancestors_text(event)}]'
-        return f"{text}}}"
+        own = process.json or process_text(process)
+        how = b',"time":"'
+        if event.signal or event.status:
+            signal = f',"signal":"{event.signal}"' if event.signal else ""
+            status = f',"status":{event.status}' if event.status else ""
+            how = f'{signal}{status},"time":"'.encode()
+        head = (
+            b'"%b%b' % (_ancestors_text(event), self._head) if event.ancestors else self._exit_head
+        )
+        if parent is None:
+            return b"".join((b'{"process_exit":{"process":', own, how, time, head, time, tail))
+        above = parent.json or process_text(parent)
+        return b"".join(
+            (
+                b'{"process_exit":{"process":',
+                own,
+                b',"parent":',
+                above,
+                how,
+                time,
+                head,
+                time,
+                tail,
+            )
+        )
+
+    def _throttle(self, event: ThrottleEvent, _text: str, time: bytes, tail: bytes) -> bytes:
+        word = "START" if event.start else "STOP"
+        text = f'{{"process_throttle":{{"type":"THROTTLE_{word}","cgroup":{quote(event.cgroup)}'
+        return b"".join((text.encode(), self._head, time, tail))
+
+    def _rate_limit(self, event: RateLimitInfo, _text: str, time: bytes, tail: bytes) -> bytes:
+        count = b'"number_of_dropped_process_events":"%d"' % event.dropped if event.dropped else b""
+        return b"".join((b'{"rate_limit_info":{', count, self._head, time, tail))
 
 
-def process_text(process: Process) -> str:
+def process_text(process: Process) -> bytes:
     """Return a process's JSON object, made once and kept on it."""
-    text = process.json = f"{_front(process)}{_back(process)}"
+    text = process.json = _text(process, timestamp(process.start_time))
     return text
 
 
-def _with_properties(process: Process, properties: BinaryProperties) -> str:
-    """Return a process's object with what only its exec event shows."""
-    back = _back(process)
-    mark = "".join((',"binary_properties":', _properties_text(properties)))
-    at = back.find(',"user":{')
-    if at < 0:
-        at = back.find(',"in_init_tree":')
-    return f"{_front(process)}{back[:at]}{mark}{back[at:]}" if at >= 0 else process_text(process)
+def _text(process: Process, start_time: str, properties: BinaryProperties | None = None) -> bytes:
+    """
+    Return a process's object.
 
-
-def _front(process: Process) -> str:
-    """Return the object up to ``tid``, which always stands."""
+    Args:
+        start_time: as text.
+        properties: what only its exec event shows.
+    """
     if not process.complete:
-        return (
-            f'{{"pid":{process.pid},"flags":"{process.flags}"'
-            f',"start_time":"{timestamp(process.start_time)}"'
-        )
-    optional = ""
-    if process.pod is not None:
-        optional = f',"pod":{_pod_text(process.pod)}'
-    if process.docker:
-        optional = f'{optional},"docker":{quote(process.docker)}'
-    if process.parent_exec_id:
-        optional = f'{optional},"parent_exec_id":"{process.parent_exec_id}"'
-    if process.shown_refcnt:
-        optional = f'{optional},"refcnt":{process.shown_refcnt}'
-    if process.cap is not None:
-        optional = f'{optional},"cap":{_capabilities_text(process.cap)}'
-    if process.ns is not None:
-        optional = f'{optional},"ns":{_namespaces_text(process.ns)}'
-    cwd = f',"cwd":{quote(process.cwd)}' if process.cwd else ""
-    binary = f',"binary":{quote(process.binary)}' if process.binary else ""
-    arguments = f',"arguments":{quote(process.arguments)}' if process.arguments else ""
-    return (
-        f'{{"exec_id":"{process.exec_id}","pid":{process.pid},"uid":{process.uid}'
-        f'{cwd}{binary}{arguments},"flags":"{process.flags}"'
-        f',"start_time":"{timestamp(process.start_time)}","auid":{process.auid}{optional}'
+        return json_object(_UNKNOWN, process.pid, process.flags, start_time)
+    pod, cap, ns, ids = process.pod, process.cap, process.ns, process.credentials
+    user, environment = process.user, process.environment
+    return json_object(
+        _PROCESS,
+        process.exec_id,
+        process.pid,
+        process.uid,
+        process.cwd,
+        process.binary,
+        process.arguments,
+        process.flags,
+        start_time,
+        process.auid,
+        None if pod is None else _pod_text(pod),
+        process.docker,
+        process.parent_exec_id,
+        process.shown_refcnt or None,
+        None if cap is None else _capabilities_text(cap),
+        None if ns is None else _namespaces_text(ns),
+        process.tid,
+        None if ids is None else _credentials_text(ids),
+        None if properties is None else _properties_text(properties),
+        None if user is None else json_object((b'"name":',), user),
+        process.in_init_tree,
+        _environment_text(environment) if environment else None,
     )
 
 
-def _back(process: Process) -> str:
-    """Return the object from ``tid`` on."""
-    if not process.complete:
-        return "}"
-    optional = ""
-    if process.credentials is not None:
-        optional = f',"process_credentials":{_credentials_text(process.credentials)}'
-    if process.user is not None:
-        optional = f'{optional},"user":{{"name":{quote(process.user)}}}'
-    tree = "true" if process.in_init_tree else "false"
-    environment = ""
-    if process.environment:
-        pairs = ",".join(
-            f'{{"Key":{quote(name)},"Value":{quote(value)}}}'
-            for name, value in process.environment
-        )
-        environment = f',"environment_variables":[{pairs}]'
-    return f',"tid":{process.tid}{optional},"in_init_tree":{tree}{environment}}}'
+def _ancestors_text(event: Event) -> bytes:
+    texts = [process.json or process_text(process) for process in event.ancestors]
+    return b',"ancestors":[%b]' % b",".join(texts)
 
 
-def _ancestors_text(event: Event) -> str:
-    return ",".join([process.json or process_text(process) for process in event.ancestors])
+_ENVIRONMENT: Final = (b'"Key":', b'"Value":')
 
 
-def _throttle(event: ThrottleEvent) -> str:
-    word = "START" if event.start else "STOP"
-    return (
-        f'"process_throttle":{{"type":"THROTTLE_{word}","cgroup":{quote(event.cgroup)}}}'
-    )
+def _environment_text(environment: tuple[tuple[str, str], ...]) -> bytes:
+    pairs = [json_object(_ENVIRONMENT, name, value) for name, value in environment]
+    return b"[%b]" % b",".join(pairs)
 
 
-def _rate_limit(event: RateLimitInfo) -> str:
-    return f'"rate_limit_info":{{"number_of_dropped_process_events":"{event.dropped}"}}'
+_PROPERTIES: Final = (b'"setuid":', b'"setgid":', b'"privileges_changed":', b'"file":')
 
 
-def _properties_text(properties: BinaryProperties) -> str:
-    parts = []
-    if properties.setuid is not None:
-        parts.append(f'"setuid":{properties.setuid}')
-    if properties.setgid is not None:
-        parts.append(f'"setgid":{properties.setgid}')
-    if properties.privileges_changed:
-        names = ",".join(f'"{PRIVILEGE_NAMES[n]}"' for n in properties.privileges_changed)
-        parts.append(f'"privileges_changed":[{names}]')
-    if properties.inode is not None:
-        parts.append(f'"file":{{"inode":{{"number":"{properties.inode}","links":0}}}}')
-    return f"{{{','.join(parts)}}}"
+def _properties_text(properties: BinaryProperties) -> bytes:
+    changes, inode = properties.privileges_changed, properties.inode
+    names = ",".join(f'"{PRIVILEGE_NAMES[number]}"' for number in changes)
+    file = None if inode is None else b'{"inode":{"number":"%d","links":0}}' % inode
+    privileges = f"[{names}]".encode() if changes else None
+    return json_object(_PROPERTIES, properties.setuid, properties.setgid, privileges, file)
 
 
 @lru_cache(maxsize=256)
@@ -238,83 +267,109 @@ def bit_names(mask: int, names: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=256)
-def _capabilities_text(cap: Capabilities) -> str:
-    parts = [
-        f'"{name}":{bit_names(mask, CAPABILITY_NAMES)}'
-        for name, mask in (
-            ("permitted", cap.permitted),
-            ("effective", cap.effective),
-            ("inheritable", cap.inheritable),
-        )
-        if mask
-    ]
-    return f"{{{','.join(parts)}}}"
+def _capabilities_text(cap: Capabilities) -> bytes:
+    sets = (
+        ("permitted", cap.permitted),
+        ("effective", cap.effective),
+        ("inheritable", cap.inheritable),
+    )
+    parts = [f'"{name}":{bit_names(mask, CAPABILITY_NAMES)}' for name, mask in sets if mask]
+    return f"{{{','.join(parts)}}}".encode()
 
 
 @lru_cache(maxsize=256)
-def _namespaces_text(namespaces: Namespaces) -> str:
+def _namespaces_text(namespaces: Namespaces) -> bytes:
     found: list[tuple[str, Namespace | None]] = [
         (name, getattr(namespaces, name)) for name in namespaces.__struct_fields__
     ]
-    return f"{{{','.join(_namespace_text(name, ns) for name, ns in found if ns)}}}"
+    return f"{{{','.join(_namespace_text(name, ns) for name, ns in found if ns)}}}".encode()
 
 
 def _namespace_text(name: str, namespace: Namespace) -> str:
-    host = ',"is_host":true' if namespace.is_host else ""
-    return f'"{name}":{{"inum":{namespace.inum}{host}}}'
+    number = f'"inum":{namespace.inum}' if namespace.inum else ""
+    comma = "," if namespace.inum and namespace.is_host else ""
+    host = '"is_host":true' if namespace.is_host else ""
+    return f'"{name}":{{{number}{comma}{host}}}'
 
 
 @lru_cache(maxsize=256)
-def _credentials_text(credentials: Credentials) -> str:
+def _credentials_text(credentials: Credentials) -> bytes:
     parts = [
         f'"{name}":{getattr(credentials, name)}'
         for name in ("uid", "gid", "euid", "egid", "suid", "sgid", "fsuid", "fsgid")
     ]
     if credentials.securebits:
         parts.append(f'"securebits":{bit_names(credentials.securebits, SECUREBIT_NAMES)}')
-    return f"{{{','.join(parts)}}}"
+    return f"{{{','.join(parts)}}}".encode()
 
 
-def _map_text(items: "list[tuple[str, str]] | tuple[tuple[str, str], ...]") -> str:
-    return f"{{{','.join(f'{quote(key)}:{quote(value)}' for key, value in items)}}}"
+_Pairs = tuple[tuple[str, str], ...]
+
+
+def _map_text(pairs: _Pairs) -> str:
+    return f"{{{','.join(f'{quote(key)}:{quote(value)}' for key, value in pairs)}}}"
+
+
+_Shared = tuple[str, str, str, _Pairs, _Pairs, str, str, str, str, Image, int, bool]
+"""What the processes of a container share of their pod; see _pod_text."""
+
+
+def _pod_text(pod: Pod) -> bytes:
+    container = pod.container
+    front, back = _pod_halves(
+        (
+            pod.namespace,
+            pod.name,
+            pod.uid,
+            pod.labels,
+            pod.annotations,
+            pod.workload,
+            pod.workload_kind,
+            container.id,
+            container.name,
+            container.image,
+            container.start_time,
+            container.privileged,
+        )
+    )
+    pid = b',"pid":%d' % container.pid if container.pid else b""
+    probe = b',"maybe_exec_probe":true' if container.maybe_exec_probe else b""
+    return b"".join((front, pid, probe, back))
 
 
 @lru_cache(maxsize=1024)
-def _pod_text(pod: Pod) -> str:
-    parts = [
-        f'"{name}":{quote(value)}'
-        for name, value in (("namespace", pod.namespace), ("name", pod.name), ("uid", pod.uid))
-        if value
-    ]
-    parts.append(f'"container":{_container_text(pod.container)}')
-    if pod.labels:
-        parts.append(f'"pod_labels":{_map_text(pod.labels)}')
-    if pod.workload:
-        parts.append(f'"workload":{quote(pod.workload)}')
-    if pod.workload_kind:
-        parts.append(f'"workload_kind":{quote(pod.workload_kind)}')
-    if pod.annotations:
-        parts.append(f'"pod_annotations":{_map_text(pod.annotations)}')
-    return f"{{{','.join(parts)}}}"
+def _pod_halves(shared: _Shared) -> tuple[bytes, bytes]:
+    """Return the text before and after what is a process's own: its pid in the pod."""
+    (
+        namespace,
+        name,
+        uid,
+        labels,
+        annotations,
+        workload,
+        workload_kind,
+        container_id,
+        container_name,
+        image,
+        start_time,
+        privileged,
+    ) = shared
+    container = _texts(id=container_id, name=container_name)
+    container.append(f'"image":{{{",".join(_texts(id=image.id, name=image.name))}}}')
+    if start_time:
+        container.append(f'"start_time":"{timestamp(start_time)}"')
+    pod = _texts(namespace=namespace, name=name, uid=uid)
+    pod.append(f'"container":{{{",".join(container)}')
+    context = '"privileged":true' if privileged else ""
+    rest = [f',"security_context":{{{context}}}}}']
+    if labels:
+        rest.append(f'"pod_labels":{_map_text(labels)}')
+    rest += _texts(workload=workload, workload_kind=workload_kind)
+    if annotations:
+        rest.append(f'"pod_annotations":{_map_text(annotations)}')
+    return f"{{{','.join(pod)}".encode(), f"{','.join(rest)}}}".encode()
 
 
-def _container_text(container: Container) -> str:
-    image = container.image
-    image_parts = [
-        f'"{name}":{quote(value)}' for name, value in (("id", image.id), ("name", image.name)) if value
-    ]
-    parts = [
-        f'"{name}":{quote(value)}'
-        for name, value in (("id", container.id), ("name", container.name))
-        if value
-    ]
-    parts.append(f'"image":{{{",".join(image_parts)}}}')
-    if container.start_time:
-        parts.append(f'"start_time":"{timestamp(container.start_time)}"')
-    if container.pid:
-        parts.append(f'"pid":{container.pid}')
-    if container.maybe_exec_probe:
-        parts.append('"maybe_exec_probe":true')
-    privileged = '"privileged":true' if container.privileged else ""
-    parts.append(f'"security_context":{{{privileged}}}')
-    return f"{{{','.join(parts)}}}"
+def _texts(**texts: str) -> list[str]:
+    """Return the members that are not empty."""
+    return [f'"{name}":{quote(text)}' for name, text in texts.items() if text]

@@ -45,6 +45,9 @@ ffibuilder.cdef("""
     int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags);
     int libbpf_num_possible_cpus(void);
 
+    struct tg_variable { const char *section; uint32_t offset; uint32_t size; };
+    int tg_find_variable(const struct bpf_object *, const char *name, struct tg_variable *out);
+
     struct tg_prog_info { uint32_t id; uint32_t verified_insns; uint64_t run_ns; uint64_t runs; };
     int tg_program_info(int fd, struct tg_prog_info *out);
 
@@ -62,6 +65,7 @@ ffibuilder.cdef("""
 
 SOURCE = r"""
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <malloc.h>
@@ -118,6 +122,35 @@ static struct bpf_object *tg_object_open(const char *name, const void *data, siz
     LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name);
 
     return bpf_object__open_mem(data, size, &options);
+}
+
+struct tg_variable { const char *section; uint32_t offset; uint32_t size; };
+
+/* Where a global variable lies. The compiler leaves offsets in BTF empty; opening fills them in. */
+static int tg_find_variable(const struct bpf_object *object, const char *name,
+                            struct tg_variable *out)
+{
+    const struct btf *types = bpf_object__btf(object);
+    uint32_t id, at, count = types ? btf__type_cnt(types) : 0;
+
+    for (id = 1; id < count; id++) {
+        const struct btf_type *section = btf__type_by_id(types, id);
+
+        if (!btf_is_datasec(section))
+            continue;
+        for (at = 0; at < btf_vlen(section); at++) {
+            const struct btf_var_secinfo *place = btf_var_secinfos(section) + at;
+            const struct btf_type *variable = btf__type_by_id(types, place->type);
+
+            if (strcmp(btf__name_by_offset(types, variable->name_off), name))
+                continue;
+            out->section = btf__name_by_offset(types, section->name_off);
+            out->offset = place->offset;
+            out->size = place->size;
+            return 0;
+        }
+    }
+    return -ENOENT;
 }
 
 struct tg_prog_info { uint32_t id; uint32_t verified_insns; uint64_t run_ns; uint64_t runs; };

@@ -154,17 +154,6 @@ def object_btf(elf: bytes) -> Btf:
     return Btf(_elf_section(elf, b".BTF"))
 
 
-def variables(types: Btf) -> dict[str, tuple[str, int, int]]:
-    """Return (section, offset, size) of every global variable by name."""
-    found: dict[str, tuple[str, int, int]] = {}
-    for section in types.names(DATASEC):
-        section_id = types.find(DATASEC, section)
-        assert section_id is not None
-        for type_id, offset, size in struct.iter_unpack("<3I", types.type(section_id).tail):
-            found[types.type(type_id).name] = (section, offset, size)
-    return found
-
-
 def _elf_section(elf: bytes, name: bytes) -> bytes:
     (table,) = struct.unpack_from("<Q", elf, 0x28)
     entry, count, names_index = struct.unpack_from("<3H", elf, 0x3A)

@@ -4,15 +4,24 @@ Flow    bytes -> open -> set options, sizes, programs -> load -> attach -> unloa
 Owns    the libbpf object, its maps, programs and links; one thread at a time.
 """
 
+import mmap
+import sys
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tetragon.errors import KernelError
-from tetragon.kernel import _libbpf, btf
+from tetragon.kernel import _libbpf
 
 _ffi: Any = _libbpf.ffi
 _lib: Any = _libbpf.lib
 _LOG_SIZE = 1 << 20
+
+
+class RunTime(NamedTuple):
+    """How often a program ran and how long in all; the kernel counts only where it is asked to."""
+
+    runs: int
+    ns: int
 
 
 class Object:
@@ -29,9 +38,8 @@ class Object:
 
     def __init__(self, name: str, elf: bytes) -> None:
         self.name = name
-        self._elf = elf
         self._links: dict[str, Any] = {}
-        self._variables: dict[str, tuple[str, int, int]] = {}
+        self._memory: dict[str, mmap.mmap] = {}
         _lib.tg_log_start()
         self._object = _lib.tg_object_open(name.encode(), elf, len(elf))
         error = _errno() if self._object == _ffi.NULL else 0
@@ -71,37 +79,54 @@ class Object:
         return int(_lib.bpf_map__max_entries(self._map(name)))
 
     def set_option(self, name: str, value: int) -> None:
-        """Set a ``const volatile`` global, a constant for the verifier. Only before ``load``."""
-        memory = self.variable(name)
-        memory[:] = value.to_bytes(len(memory), "little", signed=value < 0)
-
-    def variable(self, name: str) -> memoryview:
         """
-        Return the bytes of a global variable.
-
-        Before ``load`` they are its initial value; after it, the live one.
+        Set a ``const volatile`` global, a constant for the verifier. Only before ``load``.
 
         Raises:
             KernelError: the object has no such variable.
         """
-        if not self._variables:
-            self._variables = btf.variables(btf.object_btf(self._elf))
-        if name not in self._variables:
-            raise KernelError("find", f"variable {name} in {self.name}")
-        section, offset, size = self._variables[name]
-        return self._section(section)[offset : offset + size]
+        section, offset, size = self._find_variable(name)
+        whole = _ffi.new("size_t *")
+        start = _lib.bpf_map__initial_value(self._find_section(section), whole)
+        memory = _ffi.buffer(_ffi.cast("char *", start), whole[0])
+        memory[offset : offset + size] = value.to_bytes(size, sys.byteorder, signed=value < 0)
 
-    def _section(self, suffix: str) -> memoryview:
-        size = _ffi.new("size_t *")
-        found = _ffi.NULL
+    def variable(self, name: str) -> memoryview:
+        """
+        Return the live bytes of a global variable that is not constant. Only after ``load``.
+
+        The caller releases it before ``close``.
+
+        Raises:
+            KernelError: the object has no such variable, or it cannot be mapped.
+        """
+        section, offset, size = self._find_variable(name)
+        if section not in self._memory:
+            self._memory[section] = self._map_section(section)
+        return memoryview(self._memory[section])[offset : offset + size]
+
+    def _find_variable(self, name: str) -> tuple[str, int, int]:
+        """Return section, offset in it, and size."""
+        found = _ffi.new("struct tg_variable *")
+        if _lib.tg_find_variable(self._object, name.encode(), found):
+            raise KernelError("find", f"variable {name} in {self.name}")
+        return _ffi.string(found.section).decode(), int(found.offset), int(found.size)
+
+    def _find_section(self, section: str) -> Any:
+        """Return the map that holds a section of variables."""
         candidate = _ffi.NULL
         while (candidate := _lib.bpf_object__next_map(self._object, candidate)) != _ffi.NULL:
-            if _ffi.string(_lib.bpf_map__name(candidate)).decode().endswith(suffix):
-                found = candidate
-        if found == _ffi.NULL:
-            raise KernelError("find", f"section {suffix} of {self.name}")
-        start = _lib.bpf_map__initial_value(found, size)
-        return memoryview(_ffi.buffer(_ffi.cast("char *", start), size[0]))
+            if _ffi.string(_lib.bpf_map__name(candidate)).decode().endswith(section):
+                return candidate
+        raise KernelError("find", f"section {section} of {self.name}")
+
+    def _map_section(self, section: str) -> mmap.mmap:
+        found = self._find_section(section)
+        size = -(-int(_lib.bpf_map__value_size(found)) // mmap.PAGESIZE) * mmap.PAGESIZE
+        try:
+            return mmap.mmap(int(_lib.bpf_map__fd(found)), size, mmap.MAP_SHARED)
+        except OSError as exc:
+            raise KernelError("map", f"section {section} of {self.name}", exc.errno or 0) from exc
 
     def load(self) -> None:
         """
@@ -140,7 +165,9 @@ class Object:
         return int(_lib.bpf_map__fd(self._map(name)))
 
     def open_iterator(self, program: str) -> int:
-        """Return a new descriptor to read an attached iterator from; the caller closes it."""
+        """Attach an iterator if it is not, and return a descriptor to read it; the caller's."""
+        if program not in self._links:
+            self.attach(program)
         fd = int(_lib.bpf_iter_create(self.link_fd(program)))
         if fd < 0:
             raise KernelError("read", f"iterator {program}", -fd)
@@ -148,13 +175,22 @@ class Object:
 
     def verified_instructions(self) -> dict[str, int]:
         """Return how many instructions the verifier walked for each loaded program."""
-        info = _ffi.new("struct tg_prog_info *")
-        counts: dict[str, int] = {}
+        return {name: int(info.verified_insns) for name, info in self._infos().items()}
+
+    def run_times(self) -> dict[str, RunTime]:
+        """Return what each loaded program cost while sysctl kernel.bpf_stats_enabled was 1."""
+        return {
+            name: RunTime(int(info.runs), int(info.run_ns)) for name, info in self._infos().items()
+        }
+
+    def _infos(self) -> dict[str, Any]:
+        infos: dict[str, Any] = {}
         for name in self.programs():
+            info = _ffi.new("struct tg_prog_info *")
             fd = _lib.bpf_program__fd(self._program(name))
             if fd >= 0 and not _lib.tg_program_info(fd, info):
-                counts[name] = int(info.verified_insns)
-        return counts
+                infos[name] = info
+        return infos
 
     def sum_per_cpu(self, name: str, entries: int) -> list[int]:
         """Return the sums over all CPUs of a per-CPU array of u64."""
@@ -178,6 +214,8 @@ class Object:
     def close(self) -> None:
         """Detach and unload everything; a second call does nothing."""
         self.detach()
+        while self._memory:
+            self._memory.popitem()[1].close()
         if self._object != _ffi.NULL:
             _lib.bpf_object__close(self._object)
             self._object = _ffi.NULL

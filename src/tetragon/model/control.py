@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from tetragon.model.ledger import Ledger
 from tetragon.model.process import Process
 
 ConfValue = str | bool | int | tuple[str, ...] | None
@@ -59,6 +60,10 @@ class AgentControl(Protocol):
 
     def info(self) -> AgentInfo:
         """Return what is known of agent, kernel and settings."""
+        ...
+
+    def ledgers(self) -> Iterable[Ledger]:
+        """Return the books of every stage, from the kernel half to the outputs."""
         ...
 
     def log_level(self) -> str:

@@ -80,7 +80,7 @@ class FieldFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RedactionFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Regular expressions whose groups are blacked out, for binaries that match one of the others."""
+    """Expressions whose groups are blacked out, for binaries that ``binary_regex`` matches."""
 
     redact: tuple[str, ...] = ()
     binary_regex: tuple[str, ...] = ()

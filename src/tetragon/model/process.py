@@ -118,7 +118,7 @@ class Process(msgspec.Struct, gc=False):
     container id cut to 31 characters or empty. ``cap``, ``ns``, ``credentials``, ``user`` and
     ``environment`` are None or empty unless the matching option is on.
 
-    ``json`` and ``proto`` hold the encoded forms (JSON object text without white space, as str;
+    ``json`` and ``proto`` hold the encoded forms (JSON object text without white space;
     tetragon.Process bytes), None until a sink wants that form. Whoever changes a visible field
     must set both back to None.
     """
@@ -151,5 +151,12 @@ class Process(msgspec.Struct, gc=False):
     environment: tuple[tuple[str, str], ...] = ()
     complete: bool = True
     """False for a stand-in of which only pid and start_time are known."""
-    json: str | None = None
+    json: bytes | None = None
     proto: bytes | None = None
+    # The process cache's own; see there.
+    alive: bool = True
+    """Whether the reference to itself still counts: no exit or later exec of its pid was seen."""
+    taken: int = 0
+    """How many references children took; with ancestors on, descendants too."""
+    ended: int = 0
+    """The collection pass in which the last reference went, 0 while it awaits no collection."""

@@ -66,7 +66,7 @@ def running_processes(tasks: Iterable[Mapping[str, int | bytes]], options: ScanO
     begun.sort(key=lambda task: (int(task["parent_pid"]), int(task["key_pid"])))
     processes = {0: _kernel(options)}
     for task in begun:
-        _describe(task, known, processes, options)
+        _describe(task, processes, options)
     threads = frozenset(pid for pid, task in known.items() if task["kthread"])
     return Found(_parents_first(processes), threads, _hidden(known, options.root))
 
@@ -96,15 +96,11 @@ def _kernel(options: ScanOptions) -> Process:
 
 
 def _describe(
-    task: Mapping[str, int | bytes],
-    known: Mapping[int, Mapping[str, int | bytes]],
-    processes: dict[int, Process],
-    options: ScanOptions,
+    task: Mapping[str, int | bytes], processes: dict[int, Process], options: ScanOptions
 ) -> None:
     pid, ktime = int(task["key_pid"]), int(task["key_ktime"])
     parent_pid = int(task["parent_pid"])
-    parent = known.get(parent_pid)
-    parent_key = (parent_pid, int(parent["key_ktime"])) if parent else KERNEL_KEY
+    parent_key = (parent_pid, int(task["parent_ktime"])) if parent_pid else KERNEL_KEY
     process = Process(
         pid,
         ktime,

@@ -52,7 +52,7 @@ def test_help_tells_defaults_and_what_is_planned() -> None:
         "--udp-buffer-size size Send buffer of the socket; 0 or less leaves the system's default. "
         "(default 64K)" in text
     )
-    assert "--gops-address address Address of the gops diagnostics. [planned]" in text
+    assert "Act as on this kernel version instead of the running one. [planned]" in text
     assert "(default true)" in text
     assert "(default false)" not in text
 
@@ -116,4 +116,4 @@ def test_generated_docs_are_yaml_with_every_option() -> None:
     assert by_name["export-file-perm"]["default_value"] == "600"
     assert "default_value" not in by_name["export-filename"]
     assert by_name["redaction-filters"]["usage"].count("*****") == 1
-    assert by_name["gops-address"]["implemented"] is False
+    assert by_name["kernel"]["implemented"] is False

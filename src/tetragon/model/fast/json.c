@@ -1,0 +1,235 @@
+/* json: values in, the bytes of a JSON object out. */
+#include "fast.h"
+
+#define MEMBERS_MAX 48
+
+/* One member of an object: its key, ready to copy, and what its value takes. */
+struct member {
+	PyObject *key;
+	const char *text; /* of a str: UTF-8; of bytes: JSON */
+	Py_ssize_t size;
+	Py_ssize_t escaped; /* size as a JSON string; -1 when it is copied as it is */
+	PyObject *owned;
+	char number[24];
+};
+
+static const char hex_digits[] = "0123456789abcdef";
+
+#define EACH_BYTE(v) (0x0101010101010101ULL * (v))
+
+/* Whether one of eight bytes cannot stand in a JSON string as it is: below 0x20, quote, backslash.
+ * The top bit of a byte is set by the subtraction if it was less; ~v leaves out bytes >= 0x80. */
+static inline bool is_special8(uint64_t v)
+{
+	uint64_t quote = v ^ EACH_BYTE('"'), backslash = v ^ EACH_BYTE('\\');
+
+	return (((v - EACH_BYTE(0x20)) | (quote - EACH_BYTE(1)) | (backslash - EACH_BYTE(1))) & ~v &
+		EACH_BYTE(0x80)) != 0;
+}
+
+static bool has_special(const char *text, Py_ssize_t size)
+{
+	uint64_t v = EACH_BYTE(' ');
+
+	for (; size >= 8; size -= 8, text += 8) {
+		memcpy(&v, text, 8);
+		if (is_special8(v))
+			return true;
+	}
+	v = EACH_BYTE(' ');
+	while (size)
+		v = v << 8 | (uint8_t)text[--size];
+	return is_special8(v);
+}
+
+/* What follows the backslash of a character JSON has a short form of, else 0. */
+static char short_escape(uint8_t c)
+{
+	switch (c) {
+	case '"':
+	case '\\':
+		return (char)c;
+	case '\b':
+		return 'b';
+	case '\f':
+		return 'f';
+	case '\n':
+		return 'n';
+	case '\r':
+		return 'r';
+	case '\t':
+		return 't';
+	}
+	return 0;
+}
+
+static Py_ssize_t escaped_size(const char *text, Py_ssize_t size)
+{
+	Py_ssize_t i, total = size;
+
+	if (!has_special(text, size))
+		return size;
+	for (i = 0; i < size; i++) {
+		uint8_t c = (uint8_t)text[i];
+
+		if (short_escape(c))
+			total++;
+		else if (c < 0x20)
+			total += 5;
+	}
+	return total;
+}
+
+static char *put_escaped(char *to, const char *text, Py_ssize_t size)
+{
+	Py_ssize_t i;
+
+	for (i = 0; i < size; i++) {
+		uint8_t c = (uint8_t)text[i];
+		char escape = short_escape(c);
+
+		if (escape) {
+			*to++ = '\\';
+			*to++ = escape;
+		} else if (c < 0x20) {
+			memcpy(to, "\\u00", 4);
+			to[4] = hex_digits[c >> 4];
+			to[5] = hex_digits[c & 15];
+			to += 6;
+		} else {
+			*to++ = (char)c;
+		}
+	}
+	return to;
+}
+
+static int take_str(struct member *member, PyObject *value)
+{
+	if (PyUnicode_IS_COMPACT_ASCII(value)) {
+		member->text = PyUnicode_DATA(value);
+		member->size = PyUnicode_GET_LENGTH(value);
+	} else {
+		member->owned = PyUnicode_AsUTF8String(value);
+		if (!member->owned)
+			return -1;
+		member->text = PyBytes_AS_STRING(member->owned);
+		member->size = PyBytes_GET_SIZE(member->owned);
+	}
+	member->escaped = escaped_size(member->text, member->size);
+	return 0;
+}
+
+static int take_int(struct member *member, PyObject *value)
+{
+	char *to = member->number;
+	long long v = PyLong_AsLongLong(value);
+	uint64_t digits = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+
+	if (v == -1 && PyErr_Occurred())
+		return -1;
+	if (v < 0)
+		*to++ = '-';
+	member->text = member->number;
+	member->size = put_number(to, digits) - member->number;
+	return 0;
+}
+
+/* Describe one member. Returns 1 if it is there, 0 if it is to be left out, -1 on error. */
+static int take_member(struct member *member, PyObject *key, PyObject *value)
+{
+	if (value == Py_None)
+		return 0;
+	if (!PyBytes_Check(key)) {
+		PyErr_SetString(PyExc_TypeError, "json_object: a key is not bytes");
+		return -1;
+	}
+	member->key = key;
+	member->owned = NULL;
+	member->escaped = -1;
+	if (PyUnicode_Check(value))
+		return PyUnicode_GET_LENGTH(value) == 0 ? 0 : take_str(member, value) ? -1 : 1;
+	if (PyBool_Check(value)) {
+		member->text = value == Py_True ? "true" : "false";
+		member->size = value == Py_True ? 4 : 5;
+		return 1;
+	}
+	if (PyLong_Check(value))
+		return take_int(member, value) ? -1 : 1;
+	if (PyBytes_Check(value)) {
+		member->text = PyBytes_AS_STRING(value);
+		member->size = PyBytes_GET_SIZE(value);
+		return 1;
+	}
+	PyErr_Format(PyExc_TypeError, "json_object: no form for %s", Py_TYPE(value)->tp_name);
+	return -1;
+}
+
+static char *put_member(char *to, const struct member *member)
+{
+	Py_ssize_t size = PyBytes_GET_SIZE(member->key);
+
+	memcpy(to, PyBytes_AS_STRING(member->key), (size_t)size);
+	to += size;
+	if (member->escaped >= 0)
+		*to++ = '"';
+	if (member->escaped > member->size) {
+		to = put_escaped(to, member->text, member->size);
+	} else {
+		memcpy(to, member->text, (size_t)member->size);
+		to += member->size;
+	}
+	if (member->escaped >= 0)
+		*to++ = '"';
+	return to;
+}
+
+static PyObject *write_object(const struct member *members, int n)
+{
+	Py_ssize_t total = n ? n + 1 : 2; /* braces and commas */
+	PyObject *made;
+	char *to;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		const struct member *member = &members[i];
+
+		total += PyBytes_GET_SIZE(member->key);
+		total += member->escaped >= 0 ? member->escaped + 2 : member->size;
+	}
+	made = PyBytes_FromStringAndSize(NULL, total);
+	if (!made)
+		return NULL;
+	to = PyBytes_AS_STRING(made);
+	*to++ = '{';
+	for (i = 0; i < n; i++) {
+		if (i)
+			*to++ = ',';
+		to = put_member(to, &members[i]);
+	}
+	*to = '}';
+	return made;
+}
+
+PyObject *json_object(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+	struct member members[MEMBERS_MAX];
+	PyObject *made = NULL;
+	int i, n = 0, found = 0;
+
+	(void)self;
+	if (count < 1 || count > MEMBERS_MAX + 1 || !PyTuple_Check(args[0]) ||
+	    PyTuple_GET_SIZE(args[0]) != count - 1) {
+		PyErr_Format(PyExc_TypeError, "json_object takes a tuple of up to %d keys and a "
+			     "value for each", MEMBERS_MAX);
+		return NULL;
+	}
+	for (i = 0; i < count - 1 && found >= 0; i++) {
+		found = take_member(&members[n], PyTuple_GET_ITEM(args[0], i), args[i + 1]);
+		n += found > 0;
+	}
+	if (found >= 0)
+		made = write_object(members, n);
+	while (n)
+		Py_XDECREF(members[--n].owned);
+	return made;
+}

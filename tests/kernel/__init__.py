@@ -1,0 +1,1 @@
+"""Tests that do the real thing to this kernel and ask an independent witness; they need root."""

@@ -1,0 +1,1 @@
+"""Unit tests: no root, milliseconds. Helpers beside this file can be imported by name."""
