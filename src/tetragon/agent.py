@@ -55,7 +55,7 @@ RING_MIN = 1 << 20
 """Ring size when no flag gives one: room for a burst of some thousand execs."""
 
 ANNOUNCE_INTERVAL = 5.0
-"""Seconds between looks for children that neither exec nor exit: far fewer than a parent is kept."""
+"""Seconds between looks for children that neither exec nor exit; a parent is kept far longer."""
 
 log = get_log(__name__)
 

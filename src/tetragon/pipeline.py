@@ -14,7 +14,7 @@ from tetragon.model.record import Record
 from tetragon.model.sink import Sink
 from tetragon.process.cache import ProcessCache
 
-_OP_NAMES = {int(op): op.name.lower() for op in EventOp}
+_OP_NAMES = {-1: "none"} | {int(op): op.name.lower() for op in EventOp}
 
 
 class Pipeline:

@@ -11,6 +11,14 @@ from pathlib import Path
 from .conftest import BIN, Agent, json_lines, process_of, run_tetra, wait_until
 
 
+def start_client(form: str, output: Path) -> "subprocess.Popen[bytes]":
+    """Start ``tetra getevents`` that writes to a file."""
+    with output.open("wb") as file:
+        return subprocess.Popen(
+            [BIN / "tetra", "getevents", "-o", form], stdin=subprocess.DEVNULL, stdout=file
+        )
+
+
 def test_five_outputs_show_the_same_process(
     agent: Callable[..., Agent], receiver: socket.socket, tmp_path: Path
 ) -> None:
@@ -24,14 +32,7 @@ def test_five_outputs_show_the_same_process(
         "--grpc-enabled",
         "--server-address=localhost:0",
     ).ready()
-    clients = {
-        form: subprocess.Popen(
-            [BIN / "tetra", "getevents", "-o", form],
-            stdin=subprocess.DEVNULL,
-            stdout=(tmp_path / form).open("wb"),
-        )
-        for form in ("json", "compact")
-    }
+    clients = {form: start_client(form, tmp_path / form) for form in ("json", "compact")}
     mark = f"mark-{os.getpid()}"
 
     def streams_carry_it() -> bool:

@@ -198,6 +198,24 @@ static void verb_threads(void)
 	_exit(number(1));
 }
 
+static int do_spin(void *unused)
+{
+	(void)unused;
+	for (;;)
+		sched_yield();
+	return 0;
+}
+
+/* crowd COUNT CODE: exits while that many threads run */
+static void verb_crowd(void)
+{
+	int i;
+
+	for (i = 0; i < number(0); i++)
+		thread(do_spin, NULL);
+	_exit(number(1));
+}
+
 /* leader-first CODE OTHER: the main thread ends with CODE, then the last with OTHER */
 static void verb_leader_first(void)
 {
@@ -392,6 +410,7 @@ static const struct {
 } verbs[] = {
 	{ "chain", verb_chain },
 	{ "clone-parent", verb_clone_parent },
+	{ "crowd", verb_crowd },
 	{ "exec", verb_exec },
 	{ "exit", verb_exit },
 	{ "fork", verb_fork },

@@ -168,5 +168,3 @@ def test_cwd_is_whole_up_to_the_longest(
     cut = "errorPathResolutionCwd" in seen.shown["flags"]
     assert (len(seen.process.cwd) == length, cut) == (length <= 4095, length > 4095)
     assert len(seen.process.cwd) <= 4095
-
-

@@ -110,9 +110,7 @@ def test_file_capabilities_are_told(watch: Watch, program: Callable[..., str]) -
     }
 
 
-def test_file_capabilities_and_setgid_are_told(
-    watch: Watch, program: Callable[..., str]
-) -> None:
+def test_file_capabilities_and_setgid_are_told(watch: Watch, program: Callable[..., str]) -> None:
     """These two go together, file capabilities first."""
     capable = program(0o2755, capabilities=1 << CAP_CHOWN)
     done = run(capable, "ids", before=as_nobody)
@@ -139,9 +137,7 @@ def test_nothing_is_told_when_root_runs_it(
     assert _properties(watch, done.pid) == {}
 
 
-def test_nothing_is_told_when_nothing_is_gained(
-    watch: Watch, program: Callable[..., str]
-) -> None:
+def test_nothing_is_told_when_nothing_is_gained(watch: Watch, program: Callable[..., str]) -> None:
     """A plain file run by a user."""
     done = run(program(0o755), "ids", before=as_nobody)
     assert done.said("euid") == [NOBODY]

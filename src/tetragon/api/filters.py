@@ -7,7 +7,7 @@ from tetragon.api.fields import FrameFields
 from tetragon.api.messages import FieldFilter as FieldFilterMessage
 from tetragon.api.messages import Filter as FilterMessage
 from tetragon.api.messages import GetEventsRequest
-from tetragon.api.stream import StreamFilter
+from tetragon.api.wanted import StreamFilter
 from tetragon.errors import FilterError
 from tetragon.event.fields import compile_field_filters
 from tetragon.event.filter import compile_filters

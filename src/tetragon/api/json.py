@@ -71,7 +71,7 @@ class Converter:
         return lambda message: _ranked_fields(message, table, rank)
 
     def _field(self, field: Any) -> _Convert:
-        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        if is_map(field):
             return self._map(field.message_type.fields_by_name["value"])
         one = self._one(field)
         if not field.is_repeated:
@@ -123,6 +123,19 @@ class Converter:
             return made
 
         return convert
+
+
+def is_map(field: Any) -> bool:
+    """
+    Tell whether a field is a map.
+
+    Its options would say so, but reading options makes protobuf import its largest module.
+    """
+    held = field.message_type
+    return held is not None and held.name.endswith("Entry") and set(held.fields_by_name) == _ENTRY
+
+
+_ENTRY: Final = {"key", "value"}
 
 
 def _fields(message: Any, table: Mapping[int, tuple[str, _Convert]]) -> dict[str, JsonValue]:

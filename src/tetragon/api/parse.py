@@ -15,6 +15,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from google.protobuf.message import Message
 
+from tetragon.api.json import is_map
+
 _MESSAGE, _ENUM = 11, 14
 _STAMP: Final = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII
@@ -80,7 +82,7 @@ class Parser:
     def _putter(self, field: Any) -> Callable[[Any, str, Any], None]:
         if field.type == _MESSAGE:
             held = field.message_type
-            if held.GetOptions().map_entry:
+            if is_map(field):
                 return self._map_putter(held)
             fill = _WELL_KNOWN.get(held.full_name, self._fill_set)
             if not field.is_repeated:

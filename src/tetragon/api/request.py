@@ -1,7 +1,7 @@
 """Request: a GetEventsRequest in, the filter of its stream out."""
 
 from tetragon.api.messages import GetEventsRequest
-from tetragon.api.stream import StreamFilter
+from tetragon.api.wanted import StreamFilter
 from tetragon.errors import FilterError
 
 

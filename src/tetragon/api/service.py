@@ -17,7 +17,8 @@ from tetragon.api import messages as api
 from tetragon.api.books import LEDGER, encode_books
 from tetragon.api.encode import process_message
 from tetragon.api.http2 import Call, Method
-from tetragon.api.stream import CompileRequest, GrpcSink
+from tetragon.api.stream import GrpcSink
+from tetragon.api.wanted import CompileRequest
 from tetragon.api.wire import Code
 from tetragon.errors import FilterError, RpcError
 from tetragon.model.control import (

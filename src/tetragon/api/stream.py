@@ -13,9 +13,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
-from tetragon.api.messages import GetEventsRequest
+from tetragon.api.wanted import StreamFilter
 from tetragon.api.wire import PREFIX
 from tetragon.model.event import TYPES, Event
 from tetragon.model.ledger import Ledger
@@ -27,23 +27,6 @@ QUEUE_BYTES: Final = 64 << 20
 
 _CHUNK: Final = 64 << 10
 _LOOP_GRACE: Final = 2.0
-
-
-class StreamFilter(NamedTuple):
-    """
-    What one client wants.
-
-    Args:
-        accept: whether it wants an event, None for all.
-        fields: an event and its frame in, the frame this client gets out; None for whole ones.
-    """
-
-    accept: Callable[[Event], bool] | None = None
-    fields: Callable[[Event, bytes], bytes] | None = None
-
-
-CompileRequest = Callable[[GetEventsRequest], StreamFilter]
-"""Turns a request into its filter; raises FilterError."""
 
 
 class Stream:

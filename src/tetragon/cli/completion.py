@@ -4,18 +4,16 @@ import click
 
 from tetragon.cli.command import Command, Entry, Group
 
-_VARIABLE = "_TETRA_COMPLETE"
-
 
 def _source(shell: str) -> None:
     from click.shell_completion import get_completion_class
 
-    from tetragon.cli.main import ROOT
+    from tetragon.cli.main import COMPLETE, ROOT
 
     found = get_completion_class(shell)
     if found is None:
-        raise click.ClickException(f"{shell} is not supported; use bash, fish or zsh")
-    click.echo(found(ROOT, {}, "tetra", _VARIABLE).source())
+        raise click.ClickException(f"{shell} needs a newer click; use bash, fish or zsh")
+    click.echo(found(ROOT, {}, "tetra", COMPLETE).source())
 
 
 @click.pass_context
@@ -38,7 +36,7 @@ def _shell(name: str, load: str) -> Command:
 BASH = _shell("bash", "  source <(tetra completion bash)")
 FISH = _shell("fish", "  tetra completion fish | source")
 ZSH = _shell("zsh", "  source <(tetra completion zsh)")
-POWERSHELL = _shell("powershell", "  (not supported)")
+POWERSHELL = _shell("powershell", "  tetra completion powershell | Out-String | Invoke-Expression")
 
 COMPLETION = Group(
     "completion",

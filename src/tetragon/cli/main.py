@@ -1,5 +1,6 @@
 """tetra: the words of a command line in, an exit code out; errors are one line."""
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -36,24 +37,47 @@ ROOT = Group(
 )
 """The tree of commands; each is imported when it is used."""
 
+COMPLETE = "_TETRA_COMPLETE"
+"""Environment variable in which a shell's completion script asks for words."""
+
 
 def main() -> None:
     """Run the command line of this process."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end with the reader of our output
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output has gone: end as programs do that never heard of exceptions.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+        raise
+    sys.exit(code)
 
 
 def run(words: Sequence[str]) -> int:
-    """Run ``words`` as a command line; return the exit code."""
+    """
+    Run ``words`` as a command line; return the exit code.
+
+    Raises:
+        BrokenPipeError: nobody reads our output any more.
+    """
+    asked = os.environ.get(COMPLETE)
+    if asked:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(ROOT, {}, "tetra", COMPLETE, asked)
     try:
-        code = ROOT.main(list(words), prog_name="tetra", standalone_mode=False)
+        with ROOT.make_context("tetra", list(words)) as ctx:
+            ROOT.invoke(ctx)
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
     except click.ClickException as exc:
         return _fail(exc.format_message())
     except TetragonError as exc:
         return _fail(str(exc))
     except (KeyboardInterrupt, click.Abort):
         return 130
-    return code if isinstance(code, int) else 0
+    return 0
 
 
 def _fail(text: str) -> int:

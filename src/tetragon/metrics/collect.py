@@ -16,8 +16,6 @@ from tetragon.metrics.sources import Exported, Sources, exported
 from tetragon.model.ledger import Ledger
 from tetragon.process.options import Stats
 
-KERNEL: Final = "kernel"
-"""Stage of the books of the kernel half."""
 RECORDS: Final = "records"
 """Stage of the books of records read from the rings."""
 
@@ -25,8 +23,8 @@ Values = Mapping[tuple[str, ...], float]
 """Numbers by label values; by () where there is no label."""
 
 _OPS: Final = {op.name.lower(): str(op.value) for op in EventOp}
-_MISSED: Final = "EAGAIN"
-"""What upstream calls a full ring: the error the kernel gives."""
+_RING_FULL: Final = "EAGAIN"
+"""What upstream calls a full ring: the error the kernel gives then."""
 
 
 def counter(name: str, text: str, values: Values, *labels: str) -> Metric:
@@ -57,8 +55,9 @@ class AgentCollector(Collector):
         books = merged(sources.ledgers())
         cache = sources.cache()
         yield _build_info(sources)
-        yield from _rings(sources.kernel(), books)
-        yield from _handler_errors(books.get(RECORDS, Ledger(RECORDS)))
+        records = books.get(RECORDS, Ledger(RECORDS))
+        yield from _rings(sources.kernel(), records.produced)
+        yield from _handler_errors(records)
         yield from _process_cache(cache)
         yield from _event_cache(cache)
         yield from _exports(exported(sources.sinks()))
@@ -116,27 +115,27 @@ def _build_info(sources: Sources) -> Metric:
     return gauge("build_info", "How this agent was built; always 1.", {values: 1}, *labels)
 
 
-def _rings(kernel: Mapping[tuple[str, str], int], books: Mapping[str, Ledger]) -> Iterator[Metric]:
+def _rings(kernel: Mapping[tuple[str, str], int], read: int) -> Iterator[Metric]:
+    full = {op: number for (op, what), number in kernel.items() if what == "ring_full"}
     received: Values = {
-        (_OPS[op],): float(number - kernel.get((op, "ring_full"), 0))
+        (_OPS[op],): number - full.get(op, 0)
         for (op, what), number in kernel.items()
         if what == "produced" and op in _OPS
     }
-    missed: dict[tuple[str, ...], float] = {
-        (op, error): 0 for op in _OPS.values() for error in ("EAGAIN", "EBUSY")
+    missed: Values = {(number, _RING_FULL): full.get(op, 0) for op, number in _OPS.items()}
+    fallbacks: Values = {
+        (*key,): number for key, number in kernel.items() if key[1] not in ("produced", "ring_full")
     }
-    full = 0
-    for loss, count in books.get(KERNEL, Ledger(KERNEL)).lost.items():
-        full += count if loss.reason == "ring_full" else 0
-        if loss.op in _OPS:
-            missed[_OPS[loss.op], _MISSED.get(loss.reason, "unknown")] += count
-    read = books.get(RECORDS, Ledger(RECORDS)).produced
+    lost: Values = {(): sum(full.values())}
     yield counter("msg_op", "Records that went into a ring, by operation.", received, "msg_op")
     yield counter(
         "bpf_missed_events", "Records the kernel half could not send.", missed, "msg_op", "error"
     )
     yield counter("observer_ringbuf_events_received", "Records read from the rings.", {(): read})
-    yield counter("observer_ringbuf_events_lost", "Records that found their ring full.", {(): full})
+    yield counter("observer_ringbuf_events_lost", "Records that found their ring full.", lost)
+    yield counter(
+        "bpf_fallbacks", "Times the kernel half had to do with less.", fallbacks, "op", "reason"
+    )
 
 
 def _handler_errors(records: Ledger) -> Iterator[Metric]:

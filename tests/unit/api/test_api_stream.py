@@ -13,7 +13,8 @@ from api_support import SENSORS, Running, make_execs, wait_until
 from tetragon.api import messages as api
 from tetragon.api.client import Channel
 from tetragon.api.encode import ProtoEncoder
-from tetragon.api.stream import QUEUE_BYTES, GrpcSink, Stream, StreamFilter
+from tetragon.api.stream import QUEUE_BYTES, GrpcSink, Stream
+from tetragon.api.wanted import StreamFilter
 from tetragon.api.wire import Code
 from tetragon.errors import RpcError
 from tetragon.model.event import Event, ExitEvent

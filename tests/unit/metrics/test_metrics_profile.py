@@ -106,7 +106,7 @@ def test_main_thread_is_seen_where_it_works(sampler: CpuSampler) -> None:
         if labels["thread"] == threading.main_thread().name:
             spent["all"] += used
             spent["burn"] += used * ("burn" in {name for name, _, _ in frames})
-    assert spent["all"] > 50_000_000
+    assert spent["all"] > 20_000_000
     assert spent["burn"] > 0.6 * spent["all"]
 
 

@@ -15,72 +15,59 @@ struct member {
 
 static const char hex_digits[] = "0123456789abcdef";
 
-#define EACH_BYTE(v) (0x0101010101010101ULL * (v))
+/* Sixteen bytes that compilers handle at once, on any machine. */
+typedef uint8_t block __attribute__((vector_size(16)));
 
-/* Whether one of eight bytes cannot stand in a JSON string as it is: below 0x20, quote, backslash.
- * The top bit of a byte is set by the subtraction if it was less; ~v leaves out bytes >= 0x80. */
-static inline bool is_special8(uint64_t v)
+/* Whether one of them cannot stand in a JSON string as it is. */
+static inline bool has_special(const char *text)
 {
-	uint64_t quote = v ^ EACH_BYTE('"'), backslash = v ^ EACH_BYTE('\\');
+	uint64_t halves[2];
+	block bytes, found;
 
-	return (((v - EACH_BYTE(0x20)) | (quote - EACH_BYTE(1)) | (backslash - EACH_BYTE(1))) & ~v &
-		EACH_BYTE(0x80)) != 0;
+	memcpy(&bytes, text, sizeof(bytes));
+	found = (block)(bytes < 0x20) | (block)(bytes == '"') | (block)(bytes == '\\');
+	memcpy(halves, &found, sizeof(found));
+	return (halves[0] | halves[1]) != 0;
 }
 
-static bool has_special(const char *text, Py_ssize_t size)
+/* What follows the backslash of a character that JSON has a short form of, else 0. */
+static inline char short_escape(uint8_t c)
 {
-	uint64_t v = EACH_BYTE(' ');
+	static const char shorts[] = "btn\0fr";
 
-	for (; size >= 8; size -= 8, text += 8) {
-		memcpy(&v, text, 8);
-		if (is_special8(v))
-			return true;
-	}
-	v = EACH_BYTE(' ');
-	while (size)
-		v = v << 8 | (uint8_t)text[--size];
-	return is_special8(v);
-}
-
-/* What follows the backslash of a character JSON has a short form of, else 0. */
-static char short_escape(uint8_t c)
-{
-	switch (c) {
-	case '"':
-	case '\\':
+	if (c == '"' || c == '\\')
 		return (char)c;
-	case '\b':
-		return 'b';
-	case '\f':
-		return 'f';
-	case '\n':
-		return 'n';
-	case '\r':
-		return 'r';
-	case '\t':
-		return 't';
-	}
-	return 0;
+	return c >= '\b' && c <= '\r' ? shorts[c - '\b'] : 0;
 }
 
-static Py_ssize_t escaped_size(const char *text, Py_ssize_t size)
+static Py_ssize_t escapes_in(const char *text, Py_ssize_t size)
 {
-	Py_ssize_t i, total = size;
+	Py_ssize_t extra = 0, i;
 
-	if (!has_special(text, size))
-		return size;
 	for (i = 0; i < size; i++) {
 		uint8_t c = (uint8_t)text[i];
 
 		if (short_escape(c))
-			total++;
+			extra++;
 		else if (c < 0x20)
-			total += 5;
+			extra += 5;
 	}
-	return total;
+	return extra;
 }
 
-static char *put_escaped(char *to, const char *text, Py_ssize_t size)
+/* Bytes that a text takes between the quotes of a JSON string. */
+static Py_ssize_t escaped_size(const char *text, Py_ssize_t size)
+{
+	const Py_ssize_t step = sizeof(block);
+	Py_ssize_t total = size;
+
+	for (; size >= step; size -= step, text += step)
+		if (has_special(text))
+			total += escapes_in(text, step);
+	return total + escapes_in(text, size);
+}
+
+static char *put_escaped_bytes(char *to, const char *text, Py_ssize_t size)
 {
 	Py_ssize_t i;
 
@@ -101,6 +88,21 @@ static char *put_escaped(char *to, const char *text, Py_ssize_t size)
 		}
 	}
 	return to;
+}
+
+static char *put_escaped(char *to, const char *text, Py_ssize_t size)
+{
+	const Py_ssize_t step = sizeof(block);
+
+	for (; size >= step; size -= step, text += step) {
+		if (has_special(text)) {
+			to = put_escaped_bytes(to, text, step);
+		} else {
+			memcpy(to, text, sizeof(block));
+			to += step;
+		}
+	}
+	return put_escaped_bytes(to, text, size);
 }
 
 static int take_str(struct member *member, PyObject *value)
