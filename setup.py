@@ -27,6 +27,7 @@ setup(
             "tetragon.model._fast",
             [f"{FAST}/{name}.c" for name in ("json", "module", "record", "text")],
             include_dirs=[FAST, "bpf"],
+            extra_compile_args=["-O3", "-fvisibility=hidden"],
             depends=[f"{FAST}/fast.h", f"{FAST}/kernel.h", "bpf/abi/event.h", "bpf/abi/process.h"],
         )
     ],

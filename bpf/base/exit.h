@@ -46,10 +46,14 @@ static __always_inline void keep_state(struct task_struct *leader)
 		bpf_map_update_elem(&spare_map, &tgid, state, BPF_ANY);
 }
 
-/* Whether a kernel thread ends that nobody was told of: they come and go by the dozen. */
+/*
+ * Whether one ends that nobody was told of nor needs to be: a kernel thread, they come and go by
+ * the dozen; a process that ran before the hooks and ends before the scan.
+ */
 static __always_inline bool is_quiet(struct task_struct *task, struct process_state *state)
 {
-	return task->flags & PF_KTHREAD && state->announced == ANNOUNCED_NO;
+	return state->announced == ANNOUNCED_NO &&
+	       (task->flags & PF_KTHREAD || state->flags & PROCESS_FLAG_PROCFS);
 }
 
 SEC("tp_btf/sched_process_exit")

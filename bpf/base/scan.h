@@ -32,7 +32,7 @@ int process_scan(struct bpf_iter__task *ctx)
 	if (!state)
 		return 0;
 	if (state->flags & PROCESS_FLAG_PROCFS)
-		state->announced = ANNOUNCED_YES;
+		state->announced = ANNOUNCED_YES; /* by the record that follows */
 	record.key = state->key;
 	record.parent = state->parent;
 	record.flags = state->flags;

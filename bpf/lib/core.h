@@ -21,7 +21,8 @@ const volatile bool without_storage = false;
 
 /* What user space changes while programs run, through the mapping of this section. */
 volatile u32 reader_asleep = 1; /* 1: the reader sleeps in epoll and wants to be woken */
-volatile u32 scanned = 0;	/* 1: the iterator has told of all who ran before */
+volatile u32 scanned = 0;	/* 1: user space was told of all who ran before the hooks */
+volatile u64 hooked_ktime = 0;	/* since when all hooks are there; 0: not yet */
 
 /* Process life: exec, clone, data, exit. Size set by the loader. */
 struct {

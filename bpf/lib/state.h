@@ -66,18 +66,20 @@ static __always_inline u32 read_parent(struct process_key *key, struct task_stru
 }
 
 /*
- * Fill state for a process no fork hook told of: it ran before the hooks (the iterator will
- * announce it), or its state got lost (then it is announced like one that only forked).
+ * Fill state for a process no fork hook told of: it ran before the hooks (user space learns of it
+ * when it scans), or its state got lost (then it is announced like one that only forked).
  */
 static __always_inline void adopt(struct process_state *state, struct task_struct *leader)
 {
-	state->flags = scanned ? PROCESS_FLAG_CLONE : PROCESS_FLAG_PROCFS;
+	bool before = ran_before(leader);
+
+	state->flags = before ? PROCESS_FLAG_PROCFS : PROCESS_FLAG_CLONE;
 	state->flags |= read_parent(&state->parent, leader);
 	state->nspid = task_nspid(leader);
 	if (state->nspid == 1)
 		state->flags |= PROCESS_FLAG_IN_INIT_TREE;
-	state->announced = ANNOUNCED_NO;
-	state->key.ktime = scanned ? leader->start_boottime : task_start_ktime(leader);
+	state->announced = before && scanned ? ANNOUNCED_YES : ANNOUNCED_NO;
+	state->key.ktime = task_start_ktime(leader);
 	state->key.pid = leader->tgid; /* last: it says that the rest is set */
 }
 
@@ -138,7 +140,7 @@ __noinline int announce(struct process_state *state)
 	u32 before;
 
 	if (!state || state->announced == ANNOUNCED_YES || state->flags & PROCESS_FLAG_PROCFS)
-		return 0; /* the iterator names those it finds */
+		return 0; /* the scan names those that ran before */
 	before = __sync_lock_test_and_set(&state->announced, ANNOUNCED_YES);
 	if (before == ANNOUNCED_YES)
 		return 0;

@@ -13,11 +13,18 @@
 #define START_TICK 10000000ULL
 #define PID_LEVEL_MAX 32
 
+/* Whether a task began before the hooks were there, so that no fork told of it. */
+static __always_inline bool ran_before(struct task_struct *task)
+{
+	return !hooked_ktime || task->start_boottime < hooked_ktime;
+}
+
+/* The start of a process no hook told of: for one that ran before, as /proc shows it. */
 static __always_inline u64 task_start_ktime(struct task_struct *task)
 {
 	u64 start = task->start_boottime;
 
-	return start - start % START_TICK;
+	return ran_before(task) ? start - start % START_TICK : start;
 }
 
 /* Read pid and pid namespace of a task at its own, the deepest, level. Returns that. */

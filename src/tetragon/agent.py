@@ -22,6 +22,7 @@ from tetragon.diagnostics import Diagnostics
 from tetragon.errors import ConfigError, TetragonError
 from tetragon.event.decode import Decoder
 from tetragon.export import metadata
+from tetragon.kernel.memory import keep_freed_memory
 from tetragon.log import get_log, set_up
 from tetragon.model.event import Event
 from tetragon.model.ledger import Ledger
@@ -87,6 +88,10 @@ class Agent:
         self.node_name = host.node_name(os.environ)
         self.outputs = Outputs(settings, self.node_name, RUN_DIR, self)
         self._stack.callback(self.outputs.close, CLOSE_TIMEOUT)
+        log.info(
+            "Tetragon agent metadata",
+            **metadata.fields(self.outputs.metadata, metadata.INIT, time.time_ns(), fraction=False),
+        )
         self.outputs.open()
         self.diagnostics = Diagnostics(settings, self.node_name)
         self.outputs.sinks += self.diagnostics.sinks
@@ -116,6 +121,7 @@ class Agent:
                 settings.enable_process_cred,
                 settings.enable_process_ns,
                 users.find if settings.username_metadata is UsernameMetadata.UNIX else None,
+                self.sensor.hooked,
             ),
         )
         self._seed(found)
@@ -250,6 +256,8 @@ def cache_options(
         outputs.redact,
         outputs.redact_environment,
         users.find if settings.username_metadata is UsernameMetadata.UNIX else None,
+        frozenset(settings.filter_environment_variables),
+        not settings.disable_process_cache,
     )
 
 
@@ -278,6 +286,7 @@ def run(loaded: Loaded) -> None:
         log.info(message)
     for one in describe(settings, loaded.sources):
         log.info("setting", name=one.name, value=one.value, source=one.source)
+    keep_freed_memory()
     agent = Agent(settings)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -9,9 +9,11 @@ Owns    every sink and server, from ``open`` to ``close``.
 
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from tetragon import __version__
+from tetragon.errors import ConfigError
 from tetragon.event.json import JsonEncoder
 from tetragon.log import get_log
 from tetragon.model.control import AgentControl, EventLogParams
@@ -80,6 +82,10 @@ class Outputs:
         if settings.export_filename and settings.export_rate_limit != 0:
             self._file = self._open_file()
             self.sinks.append(self._file)
+        if settings.webhook_url:
+            self.sinks.append(self._open_webhook())
+        if settings.otlp_endpoint:
+            self.sinks.append(self._open_otlp())
         if settings.udp_output_enabled:
             self.sinks.append(self._open_udp())
 
@@ -135,7 +141,7 @@ class Outputs:
         )
         self._server.start()
         self._unix = addresses.unix if addresses else None
-        self.sinks.append(sink)
+        self.sinks.insert(0, sink)  # UDP closes last: its last datagram tells everybody's books
         log.info("Starting gRPC server", address=settings.server_address, health=health)
 
     @property
@@ -193,6 +199,7 @@ class Outputs:
     # -- sinks -----------------------------------------------------------------------------------
 
     def _describe(self) -> "Metadata":
+        from tetragon.export.address import destination
         from tetragon.export.metadata import describe_agent
 
         settings = self.settings
@@ -201,7 +208,7 @@ class Outputs:
         return describe_agent(
             time.time_ns(),
             __version__,
-            udp_destination=f"{settings.udp_output_address}:{settings.udp_output_port}",
+            udp_destination=destination(settings.udp_output_address, settings.udp_output_port),
             udp_buffer_size=settings.udp_buffer_size,
         )
 
@@ -299,6 +306,28 @@ class Outputs:
         front = Front(Ledger("stdout"), encode, accept=is_live)
         return FileSink(STDOUT, front, max_events=self.settings.event_queue_size)
 
+    def _open_webhook(self) -> Sink:
+        from tetragon.export.webhook import WebhookSink
+
+        settings = self.settings
+        return WebhookSink(
+            self._front("webhook"),
+            settings.webhook_url,
+            headers=read_headers(settings.webhook_headers_file, "--webhook-headers-file"),
+            ca_file=settings.webhook_ca_file,
+        )
+
+    def _open_otlp(self) -> Sink:
+        from tetragon.export.otlp import OtlpSink
+
+        settings = self.settings
+        return OtlpSink(
+            self._front("otlp"),
+            settings.otlp_endpoint,
+            self._node_name,
+            headers=read_headers(settings.otlp_headers_file, "--otlp-headers-file"),
+        )
+
     def _open_udp(self) -> Sink:
         from tetragon.export.syslog import SyslogFrame
         from tetragon.export.udp import Announcement, UdpSink
@@ -314,6 +343,28 @@ class Outputs:
             frame=SyslogFrame(self.metadata.hostname, self.metadata.pid) if syslog else None,
             announcement=Announcement(self.metadata, self.ledgers, settings.udp_metadata_interval),
         )
+
+
+def read_headers(path: str, flag: str) -> dict[str, str]:
+    """
+    Return the headers of a file with a line ``NAME: VALUE`` each; an empty path has none.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line is malformed.
+    """
+    headers: dict[str, str] = {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines() if path else []
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{flag}: cannot read {path}: {exc}") from exc
+    for number, line in enumerate(lines, 1):
+        name, colon, value = line.partition(":")
+        if not line.strip():
+            continue
+        if not colon or not name.strip() or not value.strip():
+            raise ConfigError(f"{flag}: {path}, line {number}: write NAME: VALUE")
+        headers[name.strip()] = value.strip()
+    return headers
 
 
 def compact_lines(line: Callable[[Event], bytes]) -> Callable[[Event], bytes]:

@@ -1,5 +1,6 @@
 """User and group ids, capabilities and login uid of an exec are those of the process."""
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from kernel.watch import IN_VM, Watch
 from tetragon.event.json import CAPABILITY_NAMES
 
 IDS = (1001, 2002, 3003)
+PR_SET_DUMPABLE = 4
+libc = ctypes.CDLL(None)
 
 
 def _status(pid: int) -> dict[str, list[str]]:
@@ -61,6 +64,7 @@ def test_ids_are_the_hosts_inside_a_user_namespace(watch: Watch, actor: str) -> 
         os.setgroups([])
         os.setresgid(*[IDS[0]] * 3)
         os.setresuid(*[IDS[0]] * 3)
+        libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # or /proc/self stays root's
         unshare(NEWUSER)
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"0 {IDS[0]} 1")

@@ -37,8 +37,8 @@ FILES = {
 
 def _proc(pid: int) -> dict[str, int]:
     """Return inode numbers by name, as /proc has them."""
-    folder = Path(f"/proc/{pid}/ns")
-    return {name: (folder / file).stat().st_ino for name, file in FILES.items()}
+    links = {name: Path(f"/proc/{pid}/ns", file) for name, file in FILES.items()}
+    return {name: link.stat().st_ino for name, link in links.items() if link.exists()}
 
 
 def _inums(shown: Mapping[str, Any]) -> dict[str, int]:
@@ -67,7 +67,6 @@ def test_all_namespaces_are_the_hosts_for_a_plain_process(watch: Watch, actor: s
         (NEWNET, {"net"}),
         (NEWCGROUP, {"cgroup"}),
         (NEWUSER, {"user"}),
-        (NEWPID, {"pid_for_children"}),
         # An exec enters the time namespace that unshare(2) made for children:
         # commit 2b5f9dad32ed ("fs/exec: switch timens when a task gets a new mm", v6.3).
         (NEWTIME, {"time", "time_for_children"}),
@@ -86,6 +85,19 @@ def test_new_namespace_is_told(watch: Watch, actor: str, flag: int, names: set[s
         assert "is_host" not in seen.shown["ns"][name]
 
 
+def test_pid_namespace_for_children_is_told(watch: Watch, actor: str) -> None:
+    """It is new, though /proc has no link to it before its first process."""
+    with start(actor, "pause", before=lambda: unshare(NEWPID)) as child:
+        child.go().line()
+        shown = watch.wait_exec(child.pid).shown
+        witness = _proc(child.pid)
+    assert "pid_for_children" not in witness
+    inums = _inums(shown)
+    assert inums.pop("pid_for_children") != inums["pid"]
+    assert "is_host" not in shown["ns"]["pid_for_children"]
+    assert inums == witness
+
+
 def test_namespaces_are_of_the_moment(watch: Watch, actor: str) -> None:
     """A process that changes them between two execs shows both."""
 
@@ -102,8 +114,6 @@ def test_namespaces_are_of_the_moment(watch: Watch, actor: str) -> None:
         after = watch.wait_exec(child.pid)
         assert _inums(after.shown)["uts"] == Path(f"/proc/{child.pid}/ns/uts").stat().st_ino
         (before,) = [
-            one
-            for one in watch.seen
-            if "process_exec" in one.json and one.process.pid != child.pid
+            one for one in watch.seen if "process_exec" in one.json and one.process.pid != child.pid
         ]
     assert _inums(before.shown)["uts"] == _proc(os.getpid())["uts"]

@@ -105,7 +105,14 @@ class Watch:
         host = host_namespaces(tasks)
         self.pipeline.decoder = Decoder(container_id, host._asdict())
         options = ScanOptions(
-            "/proc", self.cache.exec_id, wall_offset(), host, cgroup_layout()[0], True, True
+            "/proc",
+            self.cache.exec_id,
+            wall_offset(),
+            host,
+            cgroup_layout()[0],
+            credentials=True,
+            namespaces=True,
+            hooked=self.sensor.hooked,
         )
         self.found = running_processes(tasks, options)
         self.first = self.cache.seed(self.found.processes, self.found.kernel_threads)

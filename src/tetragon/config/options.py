@@ -21,6 +21,7 @@ class Group(StrEnum):
     GENERAL = "General"
     OUTPUT = "Output to the terminal and to a file"
     UDP = "Output over UDP"
+    REMOTE = "Output to a webhook and to OpenTelemetry"
     FILTER = "What is exported"
     PROCESS = "Process information"
     SERVER = "Servers"
@@ -211,6 +212,40 @@ _UDP: Final = (
         _S,
         Group.UDP,
         "Keep the gRPC server running together with UDP output; means nothing without it.",
+    ),
+)
+
+_REMOTE: Final = (
+    Option(
+        "webhook-url",
+        v.text("url"),
+        Group.REMOTE,
+        "Send batches of JSON lines to this URL, http or https, by POST. Empty for off.",
+    ),
+    Option(
+        "webhook-headers-file",
+        v.text("file"),
+        Group.REMOTE,
+        "File with a line NAME: VALUE for each header to add, such as a bearer token.",
+    ),
+    Option(
+        "webhook-ca-file",
+        v.text("file"),
+        Group.REMOTE,
+        "PEM file of the authorities that sign the webhook's certificate; empty for the system's.",
+    ),
+    Option(
+        "otlp-endpoint",
+        v.text("url"),
+        Group.REMOTE,
+        "Send events as OpenTelemetry log records: grpc://, grpcs://, http:// or https://. Needs "
+        "the extra tetragon[otlp]. Empty for off.",
+    ),
+    Option(
+        "otlp-headers-file",
+        v.text("file"),
+        Group.REMOTE,
+        "File with a line NAME: VALUE for each header to add.",
     ),
 )
 
@@ -717,6 +752,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     *_GENERAL,
     *_OUTPUT,
     *_UDP,
+    *_REMOTE,
     *_FILTER,
     *_PROCESS,
     *_SERVER,

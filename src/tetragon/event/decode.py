@@ -104,6 +104,7 @@ class Decoder:
         self._container_id = container_id
         self._host = host_namespaces
         self._places: dict[Place, _Described] = {}
+        self._containers: dict[bytes, str] = {}
         self._namespaces: dict[bytes, Namespaces] = {}
         self._credentials: dict[bytes, tuple[Credentials, Capabilities]] = {}
         self._pending: dict[tuple[Key, int], _Pending] = {}
@@ -285,12 +286,10 @@ class Decoder:
         directory = clean(texts[filename:after])
         if not cwd and flags & _NO_CWD == _ROOT_CWD:
             directory = "/"
-        cgroup = texts[after:]
-        cut = len(cgroup) - cgroup.rfind(b"/") - 1 >= _CGROUP_NAME_MAX
         found = (
             absolute(clean(texts[:filename]), directory),
             directory,
-            self._container_id(clean(cgroup), cut),
+            self._container(texts[after:]),
             flag_words(flags),
             flags & _IN_INIT_TREE != 0,
         )
@@ -298,6 +297,15 @@ class Decoder:
             if len(self._places) >= _MEMO_MAX:
                 self._places.clear()
             self._places[place] = found
+        return found
+
+    def _container(self, cgroup: bytes) -> str:
+        found = self._containers.get(cgroup)
+        if found is None:
+            if len(self._containers) >= _MEMO_MAX:
+                self._containers.clear()
+            cut = len(cgroup) - cgroup.rfind(b"/") - 1 >= _CGROUP_NAME_MAX
+            found = self._containers[cgroup] = self._container_id(clean(cgroup), cut)
         return found
 
     def _add_blocks(self, process: Process, blocks: int, data: bytes, at: int) -> None:

@@ -25,7 +25,7 @@ class Ledger:
         stage: name shown to users, such as ``udp`` or ``lifecycle_ring``.
     """
 
-    __slots__ = ("stage", "produced", "delivered", "filtered", "merged", "lost")
+    __slots__ = ("delivered", "filtered", "lost", "merged", "produced", "stage")
 
     def __init__(self, stage: str) -> None:
         self.stage = stage

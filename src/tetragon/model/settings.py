@@ -103,6 +103,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     udp_format: UdpFormat = UdpFormat.JSON
     udp_metadata_interval: int = 0
 
+    # Webhook and OpenTelemetry
+    webhook_url: str = ""
+    webhook_headers_file: str = ""
+    webhook_ca_file: str = ""
+    otlp_endpoint: str = ""
+    otlp_headers_file: str = ""
+
     # What is exported
     export_allowlist: str = ""
     export_denylist: str = ""

@@ -5,6 +5,7 @@ Owns    the loaded object and the mapped ring; opened and closed by the agent, r
 """
 
 import os
+import time
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -52,6 +53,7 @@ class BaseSensor:
     The base sensor, loaded and attached.
 
     ``caps_hook`` is the program that sees a process before its exec; empty when none could attach.
+    ``hooked`` is since when it sees all, ns of CLOCK_BOOTTIME.
 
     Raises:
         UnsupportedError: this kernel lacks something it needs.
@@ -61,12 +63,15 @@ class BaseSensor:
     def __init__(self, options: BaseOptions, btf: Path = KERNEL_BTF) -> None:
         elf = resources.files("tetragon.sensor").joinpath("objects", "process.bpf.o").read_bytes()
         self._object, self.caps_hook = _load_best(elf, options, _read_btf(btf))
+        self.hooked = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         try:
             self.ring = Ring(
                 self._object.map_fd("lifecycle_ring"), self._object.map_size("lifecycle_ring")
             )
             self._asleep = self._object.variable("reader_asleep").cast("I")
             self._scanned = self._object.variable("scanned").cast("I")
+            with self._object.variable("hooked_ktime").cast("Q") as hooked:
+                hooked[0] = self.hooked
         except KernelError:
             self._object.close()
             raise
@@ -80,7 +85,7 @@ class BaseSensor:
         """
         Return the kernel's own list of processes: ``task_record`` fields by name.
 
-        From now on the hooks take a process they do not know for a new one.
+        From now on the hooks take it that all who ran before are known.
         """
         data = self._iterate(_SCAN)
         self._scanned[0] = True

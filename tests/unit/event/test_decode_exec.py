@@ -191,8 +191,8 @@ def test_container_is_told_from_the_cgroup() -> None:
         return "abc"
 
     decoder = Decoder(container)
-    for _ in range(3):
-        assert process_of(decoder, cgroup=b"docker/id").docker == "abc"
+    for name in (b"/bin/a", b"/bin/b", b"/bin/a"):
+        assert process_of(decoder, filename=name, cgroup=b"docker/id").docker == "abc"
     assert process_of(decoder, cgroup=b"docker/" + b"x" * 127).docker == "abc"
     assert process_of(decoder, cgroup=b"y" * 127 + b"/id").docker == "abc"
     assert [cut for _, cut in asked] == [False, True, False]
@@ -236,6 +236,11 @@ def test_memos_stay_bounded(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -
         assert process.credentials is not None
         assert process.credentials.uid == number
     assert process_of(decoder, filename=b"/" + b"x" * 600).binary == "/" + "x" * 600
-    memos = (decoder._places, decoder._credentials, decoder._namespaces)
+    memos = (
+        decoder._places,
+        decoder._containers,
+        decoder._credentials,
+        decoder._namespaces,
+    )
     assert all(len(memo) <= 16 for memo in memos)
     assert all(len(texts) <= 512 for texts, *_ in decoder._places)

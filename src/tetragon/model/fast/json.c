@@ -17,74 +17,93 @@ static const char hex_digits[] = "0123456789abcdef";
 
 /* Sixteen bytes that compilers handle at once, on any machine. */
 typedef uint8_t block __attribute__((vector_size(16)));
+#define BLOCK ((Py_ssize_t)sizeof(block))
 
-/* Whether one of them cannot stand in a JSON string as it is. */
-static inline bool has_special(const char *text)
+/* Mark the bytes that cannot stand in a JSON string as they are. */
+static inline block specials(const char *text)
 {
-	uint64_t halves[2];
-	block bytes, found;
+	block bytes;
 
 	memcpy(&bytes, text, sizeof(bytes));
-	found = (block)(bytes < 0x20) | (block)(bytes == '"') | (block)(bytes == '\\');
-	memcpy(halves, &found, sizeof(found));
-	return (halves[0] | halves[1]) != 0;
+	return (block)(bytes < 0x20) | (block)(bytes == '"') | (block)(bytes == '\\');
 }
 
-/* What follows the backslash of a character that JSON has a short form of, else 0. */
-static inline char short_escape(uint8_t c)
+static inline bool is_zero(block marks)
 {
-	static const char shorts[] = "btn\0fr";
+	uint64_t halves[2];
 
-	if (c == '"' || c == '\\')
-		return (char)c;
-	return c >= '\b' && c <= '\r' ? shorts[c - '\b'] : 0;
+	memcpy(halves, &marks, sizeof(marks));
+	return (halves[0] | halves[1]) == 0;
 }
 
-static Py_ssize_t escapes_in(const char *text, Py_ssize_t size)
+/* How many bytes to skip, in whole blocks, as none of them is special. */
+static inline Py_ssize_t plain_run(const char *text, Py_ssize_t size)
+{
+	const char *at = text, *end = text + size;
+
+	while (end - at >= 4 * BLOCK &&
+	       is_zero(specials(at) | specials(at + BLOCK) | specials(at + 2 * BLOCK) |
+		       specials(at + 3 * BLOCK)))
+		at += 4 * BLOCK;
+	while (end - at >= BLOCK && is_zero(specials(at)))
+		at += BLOCK;
+	return at - text;
+}
+
+/* How many bytes more a byte takes in a JSON string: a backslash, or all of \u00xx. */
+static const uint8_t escape_extra[256] = {
+	[0 ... 7] = 5,	  [8 ... 10] = 1, /* \b \t \n */
+	[11] = 5,	  [12 ... 13] = 1, /* \f \r */
+	[14 ... 31] = 5,  ['"'] = 1,	  ['\\'] = 1,
+};
+
+static inline Py_ssize_t escapes_in(const char *text, Py_ssize_t size)
 {
 	Py_ssize_t extra = 0, i;
 
-	for (i = 0; i < size; i++) {
-		uint8_t c = (uint8_t)text[i];
-
-		if (short_escape(c))
-			extra++;
-		else if (c < 0x20)
-			extra += 5;
-	}
+	for (i = 0; i < size; i++)
+		extra += escape_extra[(uint8_t)text[i]];
 	return extra;
 }
 
 /* Bytes that a text takes between the quotes of a JSON string. */
 static Py_ssize_t escaped_size(const char *text, Py_ssize_t size)
 {
-	const Py_ssize_t step = sizeof(block);
-	Py_ssize_t total = size;
+	Py_ssize_t total = size, step;
 
-	for (; size >= step; size -= step, text += step)
-		if (has_special(text))
-			total += escapes_in(text, step);
-	return total + escapes_in(text, size);
+	while (size) {
+		step = plain_run(text, size);
+		text += step;
+		size -= step;
+		step = size < BLOCK ? size : BLOCK;
+		total += escapes_in(text, step);
+		text += step;
+		size -= step;
+	}
+	return total;
 }
 
 static char *put_escaped_bytes(char *to, const char *text, Py_ssize_t size)
 {
+	static const char shorts[] = "btn?fr";
 	Py_ssize_t i;
 
 	for (i = 0; i < size; i++) {
 		uint8_t c = (uint8_t)text[i];
-		char escape = short_escape(c);
 
-		if (escape) {
+		switch (escape_extra[c]) {
+		case 0:
+			*to++ = (char)c;
+			break;
+		case 1:
 			*to++ = '\\';
-			*to++ = escape;
-		} else if (c < 0x20) {
+			*to++ = c < 0x20 ? shorts[c - '\b'] : (char)c;
+			break;
+		default:
 			memcpy(to, "\\u00", 4);
 			to[4] = hex_digits[c >> 4];
 			to[5] = hex_digits[c & 15];
 			to += 6;
-		} else {
-			*to++ = (char)c;
 		}
 	}
 	return to;
@@ -92,17 +111,20 @@ static char *put_escaped_bytes(char *to, const char *text, Py_ssize_t size)
 
 static char *put_escaped(char *to, const char *text, Py_ssize_t size)
 {
-	const Py_ssize_t step = sizeof(block);
+	Py_ssize_t step;
 
-	for (; size >= step; size -= step, text += step) {
-		if (has_special(text)) {
-			to = put_escaped_bytes(to, text, step);
-		} else {
-			memcpy(to, text, sizeof(block));
-			to += step;
-		}
+	while (size) {
+		step = plain_run(text, size);
+		memcpy(to, text, (size_t)step);
+		to += step;
+		text += step;
+		size -= step;
+		step = size < BLOCK ? size : BLOCK;
+		to = put_escaped_bytes(to, text, step);
+		text += step;
+		size -= step;
 	}
-	return put_escaped_bytes(to, text, size);
+	return to;
 }
 
 static int take_str(struct member *member, PyObject *value)

@@ -225,11 +225,23 @@ static char *put_argument(char *to, const char *start, const char *token, size_t
 	return to;
 }
 
+/* Without a space in any of them, arguments need no quotes. */
+static char *put_plain_arguments(char *to, const char *at, const char *end)
+{
+	while (at < end && !*at)
+		at++;
+	for (; at < end; at++)
+		*to++ = *at ? *at : ' ';
+	return to;
+}
+
 /* Write argv behind its first, as text. to has room for 3 bytes more per argument. */
 static char *put_arguments(char *to, const char *at, const char *end)
 {
 	char *start = to;
 
+	if (!memchr(at, ' ', (size_t)(end - at)))
+		return put_plain_arguments(to, at, end);
 	for (;;) {
 		const char *stop = memchr(at, 0, (size_t)(end - at));
 
