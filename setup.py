@@ -34,4 +34,5 @@ setup(
     cffi_modules=["src/tetragon/kernel/_libbpf_build.py:ffibuilder"],
     cmdclass={"build_ext": BuildAll},
     package_data={"tetragon": ["sensor/objects/*.o", "py.typed", "**/*.pyi", "**/*.binpb"]},
+    exclude_package_data={"": ["*.c", "*.h"]},
 )
