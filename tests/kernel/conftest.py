@@ -50,4 +50,5 @@ def watch(loaded: Watch) -> Iterator[Watch]:
     yield loaded
     loaded.drain()
     assert loaded.losses() == before
-    assert loaded.cache.waiting == 0
+    # Other processes of the host may be in the middle of a fork; what waits must be freed soon.
+    loaded.wait("no event to wait for its process", lambda: not loaded.cache.waiting)

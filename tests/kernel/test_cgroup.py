@@ -62,7 +62,7 @@ def test_container_is_that_of_the_moment(watch: Watch, actor: str) -> None:
         assert watch.wait_exec(done.pid).shown["docker"] == SHORT
         watch.wait_exit(done.pid)
     (before,) = [
-        one for one in watch.seen if "process_exec" in one.json and one.process.pid != done.pid
+        one for one in watch.seen if one.kind == "process_exec" and one.process.pid != done.pid
     ]
     assert "docker" not in before.shown
 

@@ -78,8 +78,8 @@ def test_container_is_told_from_its_first_to_its_last_process(watch: Watch, bund
 def _inside(watch: Watch, kind: str, count: int) -> list[dict[str, Any]]:
     """Return events of that kind of processes in the container, once there are so many."""
     found = [
-        one.json[kind]
+        one.told
         for one in watch.seen
-        if kind in one.json and one.process.binary in {"/bin/sh", "/bin/true"}
+        if one.kind == kind and one.process.binary in {"/bin/sh", "/bin/true"}
     ]
     return found if len(found) == count else []

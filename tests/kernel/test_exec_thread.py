@@ -36,7 +36,7 @@ def test_exec_by_a_thread_of_a_forked_process(watch: Watch, actor: str, verb: st
     assert seen.shown["parent_exec_id"] == parent.shown["exec_id"] == seen.parent["exec_id"]
     assert seen.shown["flags"] == "execve clone"
     assert watch.wait_exit(child).process is seen.process
-    assert watch.wait_exit(child).json["process_exit"]["status"] == 6
+    assert watch.wait_exit(child).told["status"] == 6
     watch.settle()
     assert len(watch.exits(child)) == len(watch.execs(child)) == 1
 

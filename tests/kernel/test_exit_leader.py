@@ -13,7 +13,7 @@ def test_one_exit_when_the_main_thread_ends_first(watch: Watch, actor: str, verb
     seen = watch.wait_exit(done.pid)
     watch.settle()
     assert len(watch.exits(done.pid)) == 1
-    assert seen.json["process_exit"].get("status", 0) == done.code
+    assert seen.told.get("status", 0) == done.code
     assert seen.process is watch.wait_exec(done.pid).process
     assert seen.shown["tid"] == done.pid
 
@@ -24,7 +24,7 @@ def test_child_of_a_thread_without_main_thread_has_its_parent(watch: Watch, acto
     process = watch.wait_exec(done.pid).process
     watch.wait_exit(done.pid)
     (child,) = [one for one in watch.seen if one.process.pid != done.pid]
-    assert child.json["process_exit"]["status"] == 4
+    assert child.told["status"] == 4
     assert child.parent["exec_id"] == child.shown["parent_exec_id"] == process.exec_id
 
 
@@ -33,6 +33,6 @@ def test_many_threads_end_at_once_as_one(watch: Watch, actor: str) -> None:
     for _ in range(20):
         done = run(actor, "crowd", "8", "9")
         assert done.code == 9
-        assert watch.wait_exit(done.pid).json["process_exit"]["status"] == 9
+        assert watch.wait_exit(done.pid).told["status"] == 9
         watch.drain()
         assert len(watch.exits(done.pid)) == 1

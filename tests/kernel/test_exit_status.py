@@ -18,7 +18,7 @@ DUMPING = [signal.SIGQUIT, signal.SIGSEGV, signal.SIGABRT, signal.SIGSYS]
 
 def _agrees(watch: Watch, done: Done) -> None:
     """Compare the exit event with the wait status."""
-    shown = watch.wait_exit(done.pid).json["process_exit"]
+    shown = watch.wait_exit(done.pid).told
     if os.WIFSIGNALED(done.status):
         name = signal.Signals(os.WTERMSIG(done.status)).name
         assert (shown.get("signal"), shown.get("status", 0)) == (name, 0)
@@ -46,7 +46,7 @@ def test_signal_without_a_name_is_left_out(watch: Watch, actor: str) -> None:
     """A real-time signal between the two that have names."""
     done = run(actor, "signal", str(signal.SIGRTMIN + 1))
     assert os.WTERMSIG(done.status) == signal.SIGRTMIN + 1
-    shown = watch.wait_exit(done.pid).json["process_exit"]
+    shown = watch.wait_exit(done.pid).told
     assert not {"signal", "status"} & shown.keys()
 
 

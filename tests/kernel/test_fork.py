@@ -12,7 +12,7 @@ def test_forked_child_is_known_by_its_exit(watch: Watch, actor: str) -> None:
     (child,) = done.said("child")
     parent = watch.wait_exec(done.pid)
     seen = watch.wait_exit(child)
-    assert done.code == seen.json["process_exit"]["status"] == 9
+    assert done.code == seen.told["status"] == 9
     assert watch.execs(child) == []
     assert seen.parent["exec_id"] == seen.shown["parent_exec_id"] == parent.shown["exec_id"]
     assert seen.shown["exec_id"] != parent.shown["exec_id"]
@@ -27,7 +27,7 @@ def test_vforked_child_has_its_parent(watch: Watch, actor: str) -> None:
     seen = watch.wait_exec(child)
     assert seen.parent["exec_id"] == watch.wait_exec(done.pid).shown["exec_id"]
     assert seen.shown["flags"] == "execve clone"
-    assert watch.wait_exit(child).json["process_exit"]["status"] == 3
+    assert watch.wait_exit(child).told["status"] == 3
 
 
 def test_spawned_child_has_its_parent(watch: Watch, actor: str) -> None:
@@ -37,7 +37,7 @@ def test_spawned_child_has_its_parent(watch: Watch, actor: str) -> None:
     seen = watch.wait_exec(pid)
     assert seen.parent["pid"] == os.getpid()
     assert seen.parent["flags"].startswith("procFS")
-    assert watch.wait_exit(pid).json["process_exit"]["status"] == 4
+    assert watch.wait_exit(pid).told["status"] == 4
 
 
 def test_parents_are_known_when_none_of_them_ran_anything(watch: Watch, actor: str) -> None:
@@ -48,15 +48,15 @@ def test_parents_are_known_when_none_of_them_ran_anything(watch: Watch, actor: s
     assert len(children) == depth
     seen = watch.wait_exec(children[-1])
     chain = [seen.shown["exec_id"], seen.parent["exec_id"]]
-    chain += [one["exec_id"] for one in seen.json["process_exec"]["ancestors"]]
+    chain += [one["exec_id"] for one in seen.told["ancestors"]]
     pids = [seen.shown["pid"], seen.parent["pid"]]
-    pids += [one["pid"] for one in seen.json["process_exec"]["ancestors"]]
+    pids += [one["pid"] for one in seen.told["ancestors"]]
     assert pids[: depth + 1] == [*reversed(children), done.pid]
     assert len(set(chain)) == len(chain)
     for pid in [done.pid, *children]:
         exited = watch.wait_exit(pid)
         assert exited.parent["exec_id"] == exited.shown["parent_exec_id"]
-        assert exited.json["process_exit"]["status"] == 2
+        assert exited.told["status"] == 2
 
 
 def test_one_parent_for_all_when_many_are_forked(watch: Watch) -> None:

@@ -28,8 +28,8 @@ def test_orphan_has_the_parent_that_forked_it(watch: Watch, actor: str) -> None:
     assert done.said("parent") not in ([middle], [done.pid])
     seen = watch.wait_exec(orphan)
     assert seen.parent["pid"] == middle
-    assert seen.json["process_exec"]["ancestors"][0]["pid"] == done.pid
-    assert watch.wait_exit(orphan).json["process_exit"]["status"] == 1
+    assert seen.told["ancestors"][0]["pid"] == done.pid
+    assert watch.wait_exit(orphan).told["status"] == 1
 
 
 def test_orphan_has_its_parent_below_a_subreaper(watch: Watch, actor: str, subreaper: None) -> None:
@@ -39,7 +39,7 @@ def test_orphan_has_its_parent_below_a_subreaper(watch: Watch, actor: str, subre
     assert done.said("parent") == [os.getpid()]
     assert os.waitstatus_to_exitcode(os.waitpid(orphan, 0)[1]) == 2
     assert watch.wait_exec(orphan).parent["pid"] == middle
-    assert watch.wait_exit(orphan).json["process_exit"]["status"] == 2
+    assert watch.wait_exit(orphan).told["status"] == 2
 
 
 def test_silent_orphan_is_known_when_its_parent_is_forgotten(

@@ -114,6 +114,6 @@ def test_namespaces_are_of_the_moment(watch: Watch, actor: str) -> None:
         after = watch.wait_exec(child.pid)
         assert _inums(after.shown)["uts"] == Path(f"/proc/{child.pid}/ns/uts").stat().st_ino
         (before,) = [
-            one for one in watch.seen if "process_exec" in one.json and one.process.pid != child.pid
+            one for one in watch.seen if one.kind == "process_exec" and one.process.pid != child.pid
         ]
     assert _inums(before.shown)["uts"] == _proc(os.getpid())["uts"]

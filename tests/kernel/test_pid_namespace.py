@@ -61,13 +61,13 @@ def test_init_of_a_namespace_and_its_children_are_told(watch: Watch, actor: str)
         outer.wait()
     for seen in inside:  # the kernel kills all in a namespace whose init ended
         exited = watch.wait_exit(seen.process.pid)
-        assert exited.json["process_exit"]["signal"] == "SIGKILL"
+        assert exited.told["signal"] == "SIGKILL"
         assert exited.process is seen.process
 
 
 def _execs(watch: Watch, binary: str, count: int) -> list:  # type: ignore[type-arg]
     found = [
-        one for one in watch.seen if "process_exec" in one.json and one.process.binary == binary
+        one for one in watch.seen if one.kind == "process_exec" and one.process.binary == binary
     ]
     return found if len(found) == count else []
 

@@ -95,7 +95,7 @@ def test_old_shell_has_its_parents_from_the_start(fresh: Watch, actor: str) -> N
     os.close(write_end)
     assert done.code == 3
     seen = fresh.wait("exec", lambda: [one for one in fresh.seen if one.process.binary == actor])
-    shown = seen[0].json["process_exec"]
+    shown = seen[0].told
     assert shell.pid in {shown["parent"]["pid"], shown["process"]["pid"]}  # it may run it in place
     above = [shown["parent"], *shown["ancestors"]]
     pids = [one["pid"] for one in above]
@@ -199,7 +199,7 @@ def test_forker_between_load_and_scan_is_known_by_the_scan(actor: str) -> None:
             seen = watch.wait_exec(grandchild)
             assert seen.parent["exec_id"] == found.exec_id
             assert seen.parent["binary"] == os.readlink(f"/proc/{os.getpid()}/exe")
-            assert watch.wait_exit(grandchild).json["process_exit"]["status"] == 6
+            assert watch.wait_exit(grandchild).told["status"] == 6
             os.close(write_end)
             os.close(read_end)
         assert watch.wait_exit(child.pid).process is found
@@ -238,7 +238,7 @@ def test_exits_of_old_processes_are_told(fresh: Watch, actor: str) -> None:
             child.wait()
             seen = second.wait_exit(child.pid)
             assert seen.process is found
-            assert seen.json["process_exit"]["signal"] == "SIGTERM"
+            assert seen.told["signal"] == "SIGTERM"
         finally:
             second.close()
     assert run(actor).code == 0

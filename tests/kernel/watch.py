@@ -9,11 +9,11 @@ import os
 import select
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from tetragon.event.decode import Decoder
 from tetragon.event.json import JsonEncoder
-from tetragon.model.event import Event, ExecEvent, ExitEvent
+from tetragon.model.event import Event, ExecEvent
 from tetragon.model.ledger import Ledger
 from tetragon.model.process import Key, Process
 from tetragon.pipeline import Pipeline
@@ -37,11 +37,25 @@ DEADLINE = 90.0 if IN_VM else 20.0
 T = TypeVar("T")
 
 
-class Seen(NamedTuple):
+class Seen:
     """One event of a descendant: the value, and its JSON line as it was when it came."""
 
-    event: Event
-    json: dict[str, Any]
+    __slots__ = ("event", "line")
+
+    def __init__(self, event: Event, line: bytes) -> None:
+        self.event = event
+        self.line = line
+
+    @property
+    def kind(self) -> str:
+        """The name of the event's kind in the line, such as process_exec."""
+        return "process_exec" if isinstance(self.event, ExecEvent) else "process_exit"
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The line, parsed: it must be valid."""
+        found: dict[str, Any] = json.loads(self.line)
+        return found
 
     @property
     def process(self) -> Process:
@@ -50,17 +64,21 @@ class Seen(NamedTuple):
         return self.event.process
 
     @property
+    def told(self) -> dict[str, Any]:
+        """What the line tells of its kind of event."""
+        found: dict[str, Any] = self.json[self.kind]
+        return found
+
+    @property
     def shown(self) -> dict[str, Any]:
-        """The process as the JSON line shows it."""
-        (kind,) = (key for key in self.json if key.startswith("process_"))
-        found: dict[str, Any] = self.json[kind]["process"]
+        """The process as the line shows it."""
+        found: dict[str, Any] = self.told["process"]
         return found
 
     @property
     def parent(self) -> dict[str, Any]:
-        """The parent as the JSON line shows it."""
-        (kind,) = (key for key in self.json if key.startswith("process_"))
-        found: dict[str, Any] = self.json[kind]["parent"]
+        """The parent as the line shows it."""
+        found: dict[str, Any] = self.told["parent"]
         return found
 
 
@@ -95,7 +113,6 @@ class Watch:
         self.reader = Reader([self.sensor.ring], self.pipeline, self.sensor.set_asleep, [])
         self._poll = select.epoll()
         self._poll.register(self.sensor.ring.fd, select.EPOLLIN)
-        self._mark = 0
         if start:
             self.scan()
 
@@ -129,7 +146,7 @@ class Watch:
         """Keep the events of our descendants."""
         for event in batch:
             if event.process is not None and self._is_ours(event.process):
-                self.seen.append(Seen(event, json.loads(self._encoder.line(event))))
+                self.seen.append(Seen(event, self._encoder.line(event)))
 
     def tick(self, now: int) -> None:
         """Do nothing: only a sink has to."""
@@ -177,15 +194,15 @@ class Watch:
 
     def execs(self, pid: int) -> list[Seen]:
         """Return the execs of a process so far."""
-        return [
-            one for one in self.seen if isinstance(one.event, ExecEvent) and one.process.pid == pid
-        ]
+        return [one for one in self.of_kind("process_exec") if one.process.pid == pid]
 
     def exits(self, pid: int) -> list[Seen]:
         """Return the exits of a process so far."""
-        return [
-            one for one in self.seen if isinstance(one.event, ExitEvent) and one.process.pid == pid
-        ]
+        return [one for one in self.of_kind("process_exit") if one.process.pid == pid]
+
+    def of_kind(self, kind: str) -> list[Seen]:
+        """Return all events of a kind so far."""
+        return [one for one in self.seen if one.kind == kind]
 
     def wait_exec(self, pid: int, count: int = 1) -> Seen:
         """Return the count-th exec of a process, waiting for it."""

@@ -184,7 +184,7 @@ def test_debug_tells_where_it_connects(tetra: Tetra) -> None:
     assert "DEBUG: connecting to unix:///no/where\n" in err
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script(tetra: Tetra, shell: str) -> None:
     """For the shell asked for."""
     code, out, _ = tetra("completion", shell)

@@ -1,0 +1,35 @@
+"""Scratch: take the kernel half's scratch buffer, as a program that was interrupted would."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tetragon.kernel import _libbpf
+from tetragon.sensor.base import BaseSensor
+
+_ffi: Any = _libbpf.ffi
+_lib: Any = _libbpf.lib
+_HEAP = 32768
+_USERS = _HEAP - 8
+
+
+def _write_users(sensor: BaseSensor, users: int) -> None:
+    """Set how many programs hold the buffer, on every CPU."""
+    cpus = int(_lib.libbpf_num_possible_cpus())
+    value = bytearray(_HEAP * cpus)
+    for cpu in range(cpus):
+        start = cpu * _HEAP + _USERS
+        value[start : start + 8] = users.to_bytes(8, "little")
+    key = _ffi.new("uint32_t *", 0)
+    data = _ffi.from_buffer(value)
+    assert not _lib.bpf_map_update_elem(sensor._object.map_fd("record_heap"), key, data, 0)
+
+
+@contextmanager
+def hold_heap(sensor: BaseSensor) -> Iterator[None]:
+    """Keep the buffer taken for a while."""
+    _write_users(sensor, 1)
+    try:
+        yield
+    finally:
+        _write_users(sensor, 0)
