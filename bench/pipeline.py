@@ -289,6 +289,7 @@ TWINS = (
     Twin("exec_fields", record_plain.exec_fields, (_RECORD, 0, len(_RECORD))),
     Twin("exec_id", text_plain.exec_id, (NODE, records.START, 12345)),
     Twin("join_arguments", text_plain.join_arguments, (records.ARGS, False)),
+    Twin("join_line", text_plain.join_line, (b"x" * 380, b"y" * 340, OFFSET + 123_456_789)),
     Twin(
         "json_object",
         text_plain.json_object,

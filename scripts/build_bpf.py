@@ -43,6 +43,18 @@ def target(source: Path) -> Path:
     return folder / source.with_suffix(".o").name
 
 
+def compile_command(clang: str, architecture: str, source: Path, output: Path) -> list[str]:
+    """Return the command that compiles one source; architecture is x86 or arm64."""
+    # fmt: off
+    return [
+        clang, "-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror",
+        "-Wno-unused-parameter", "-Wno-sign-compare", "-Wno-unused-function",
+        f"-D__TARGET_ARCH_{architecture}", f"-I{BPF}", f"-I{BPF / 'include'}",
+        f"-fdebug-prefix-map={ROOT}=.", "-c", str(source), "-o", str(output),
+    ]
+    # fmt: on
+
+
 def compile_one(source: Path, clang: str, strip: str) -> None:
     """Compile one source; strips DWARF, keeps BTF."""
     machine = platform.machine()
@@ -51,14 +63,7 @@ def compile_one(source: Path, clang: str, strip: str) -> None:
     output = target(source)
     output.parent.mkdir(parents=True, exist_ok=True)
     scratch = output.with_suffix(f".{os.getpid()}.tmp")
-    # fmt: off
-    command = [
-        clang, "-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror",
-        "-Wno-unused-parameter", "-Wno-sign-compare", "-Wno-unused-function",
-        f"-D__TARGET_ARCH_{ARCHITECTURES[machine]}", f"-I{BPF}", f"-I{BPF / 'include'}",
-        f"-fdebug-prefix-map={ROOT}=.", "-c", str(source), "-o", str(scratch),
-    ]
-    # fmt: on
+    command = compile_command(clang, ARCHITECTURES[machine], source, scratch)
     if subprocess.run(command, check=False).returncode:
         sys.exit(f"build_bpf: {source.relative_to(ROOT)} does not compile")
     subprocess.run([strip, "-g", str(scratch)], check=True)

@@ -15,7 +15,7 @@ from tetragon.kernel import btf
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "src" / "tetragon" / "abi" / "records.py"
-HEADER = '''"""Layouts and numbers of bpf/abi that both halves read; by scripts/gen_abi.py, never edited."""
+HEADER = '''"""Layouts and numbers of bpf/abi, which both halves read; by scripts/gen_abi.py."""
 
 from enum import IntEnum
 from struct import Struct

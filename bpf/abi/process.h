@@ -104,7 +104,8 @@ enum counter {
 	COUNTER_RING_FULL = 1,	   /* ... that found no room */
 	COUNTER_HEAP_BUSY = 2,	   /* ... cut short as the scratch buffer was in use */
 	COUNTER_STORAGE_BUSY = 3,  /* process state had to go to the spare map */
-	COUNTER_MAX = 4,
+	COUNTER_STATE_LOST = 4,	   /* no record: the spare map had lost it as well */
+	COUNTER_MAX = 5,
 };
 
 enum op_slot {

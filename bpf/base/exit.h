@@ -79,8 +79,13 @@ int process_exit(u64 *ctx)
 	state = storage_get(task->group_leader, 0);
 	spare = !state || !state_is_set(state);
 	if (spare)
-		state = bpf_map_lookup_elem(&spare_map, &tgid);
-	if (!state || __sync_lock_test_and_set(&state->ended, 1) || is_quiet(task, state))
+		state = spare_find(tgid);
+	if (!state) {
+		if (scanned)
+			count(OP_SLOT_EXIT, COUNTER_STATE_LOST);
+		return 0;
+	}
+	if (__sync_lock_test_and_set(&state->ended, 1) || is_quiet(task, state))
 		return 0;
 	event.key = state->key;
 	event.parent = state->parent;

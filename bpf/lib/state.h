@@ -38,16 +38,21 @@ static __always_inline struct process_state *storage_get(struct task_struct *lea
 	return bpf_task_storage_get(&process_map, leader, NULL, flags);
 }
 
+static __always_inline struct process_state *spare_find(u32 tgid)
+{
+	struct process_state *state = bpf_map_lookup_elem(&spare_map, &tgid);
+
+	return state && state_is_set(state) ? state : NULL;
+}
+
 /* State of the process led by leader, or NULL. */
 static __always_inline struct process_state *state_find(struct task_struct *leader)
 {
 	struct process_state *state = storage_get(leader, 0);
-	u32 tgid;
 
 	if (state && state_is_set(state))
 		return state;
-	tgid = leader->tgid;
-	return bpf_map_lookup_elem(&spare_map, &tgid);
+	return spare_find(leader->tgid);
 }
 
 /* Say who is the parent of the process led by leader, as far as the task itself tells. */
@@ -115,8 +120,8 @@ static __always_inline struct process_state *state_get(enum op_slot op, struct t
 	if (!state || state_is_set(state))
 		return state;
 	tgid = leader->tgid;
-	spare = bpf_map_lookup_elem(&spare_map, &tgid);
-	if (spare && state_is_set(spare)) {
+	spare = spare_find(tgid);
+	if (spare) {
 		*state = *spare;
 		bpf_map_delete_elem(&spare_map, &tgid);
 		return state;

@@ -40,7 +40,7 @@ class Pipeline:
         self.sinks = sinks
         self.ledger = Ledger("records")
         self.sequence = 0
-        self._own_pid = own_pid
+        self._own_pid = own_pid or -1  # 0 is the kernel
         self._complain = complain
         self._complained: set[str] = set()
         self._data_lost = 0
@@ -77,17 +77,18 @@ class Pipeline:
 
     def deliver(self, events: list[Event]) -> None:
         """Hand events to every sink, without this process's own, numbered in order."""
-        own = self._own_pid
-        if own:
-            events = [
-                event for event in events if event.process is None or event.process.pid != own
-            ]
-        if events:
-            for number, event in enumerate(events, self.sequence + 1):
+        own, number = self._own_pid, self.sequence
+        shown: list[Event] = []
+        for event in events:
+            process = event.process
+            if process is None or process.pid != own:
+                number += 1
                 event.sequence = number
-            self.sequence += len(events)
+                shown.append(event)
+        if shown:
+            self.sequence = number
             for sink in self.sinks:
-                sink.write(events)
+                sink.write(shown)
         self.cache.release_texts()
 
     def _count_lost_data(self) -> None:

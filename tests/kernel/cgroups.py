@@ -1,4 +1,4 @@
-"""Cgroups for tests: make one in the hierarchy that names containers, move children in, remove it."""
+"""Cgroups for tests: made in the hierarchy that names containers, joined, removed."""
 
 import errno
 import os

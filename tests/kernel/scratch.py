@@ -1,9 +1,14 @@
-"""Scratch: take the kernel half's scratch buffer, as a program that was interrupted would."""
+"""Scratch: reach into the kernel half's maps, to bring about what no test could wait for.
+
+hold_heap     the scratch buffer is taken, as by a program that was interrupted
+forget_state  the spare map has lost a process, as when it is full
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tetragon.abi import records as abi
 from tetragon.kernel import _libbpf
 from tetragon.sensor.base import BaseSensor
 
@@ -33,3 +38,9 @@ def hold_heap(sensor: BaseSensor) -> Iterator[None]:
         yield
     finally:
         _write_users(sensor, 0)
+
+
+def forget_state(sensor: BaseSensor, pid: int) -> None:
+    """Make the spare map's entry of a process an empty one."""
+    key, empty = _ffi.new("uint32_t *", pid), bytes(abi.PROCESS_STATE.size)
+    assert not _lib.bpf_map_update_elem(sensor._object.map_fd("spare_map"), key, empty, 0)

@@ -35,9 +35,7 @@ def test_container_is_told(watch: Watch, actor: str, names: list[str]) -> None:
 
 
 @pytest.mark.parametrize("names", [["plain"], [f"{ID}x.service"], ["docker-short.scope"]])
-def test_no_container_is_told_for_other_cgroups(
-    watch: Watch, actor: str, names: list[str]
-) -> None:
+def test_no_container_is_told_for_other_cgroups(watch: Watch, actor: str, names: list[str]) -> None:
     """A cgroup of another name is none."""
     with cgroup(*(f"tetragon-test-{names[0]}", *names[1:])) as path:
         done = run(actor, before=lambda: enter(path))

@@ -185,7 +185,8 @@ def test_reasons_are_the_same_by_every_hook(
         other = Watch(everything())
     except KernelError as exc:
         tracepoint = b"\0btf_trace_sched_prepare_exec\0" in base.KERNEL_BTF.read_bytes()
-        assert not (tracepoint if hook == "exec_prepare" else IN_VM), exc
+        if tracepoint if hook == "exec_prepare" else IN_VM:
+            raise
         pytest.skip(f"this kernel has no such hook: {exc}")
     try:
         other.start_test()

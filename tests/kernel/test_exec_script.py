@@ -7,7 +7,7 @@ from kernel.watch import Watch
 
 
 def test_script_is_the_binary(watch: Watch, tmp_path: Path) -> None:
-    """#! names the interpreter: the event has the script's path, arguments as the kernel made them."""
+    """#! names the interpreter: the event has the script's path and the kernel's arguments."""
     script = tmp_path / "script"
     script.write_text("#!/bin/sh -e\nexit 6\n")
     script.chmod(0o755)

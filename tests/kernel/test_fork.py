@@ -41,7 +41,7 @@ def test_spawned_child_has_its_parent(watch: Watch, actor: str) -> None:
 
 
 def test_parents_are_known_when_none_of_them_ran_anything(watch: Watch, actor: str) -> None:
-    """Fork in fork in fork, and then an exec: each ancestor has its own exec_id, none is missing."""
+    """Fork in fork in fork, and then an exec: each ancestor has its own exec_id, none lacks."""
     depth = 6
     done = run(actor, "chain", str(depth), actor, "exit", "2")
     children = done.said("child")

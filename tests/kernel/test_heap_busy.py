@@ -8,7 +8,7 @@ from kernel.watch import Watch, everything
 
 
 def test_exec_is_told_without_texts(actor: str) -> None:
-    """Who ran something, when, as whom, and whose child it is; what it ran is flagged as unknown."""
+    """Who ran something, when, as whom, whose child it is; what it ran is flagged as unknown."""
     watch = Watch(everything())
     try:
         watch.start_test()

@@ -47,7 +47,7 @@ def test_init_of_a_namespace_and_its_children_are_told(watch: Watch, actor: str)
         outer.go()
         lines = {outer.line(), outer.line()}  # of init and its child, as they count
         assert lines == {b"ready 1", b"ready 2"}
-        inside = [one for one in watch.wait("two execs", lambda: _execs(watch, actor, 2))]
+        inside = list(watch.wait("two execs", lambda: _execs(watch, actor, 2)))
         first, second = sorted(inside, key=lambda one: one.process.nspid)
         for seen in inside:
             assert _proc_nspids(seen.process.pid) == [seen.process.pid, seen.process.nspid]

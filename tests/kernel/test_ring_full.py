@@ -108,5 +108,3 @@ def test_children_of_a_lost_exec_have_it_as_parent(tiny: Watch, actor: str) -> N
     assert child.parent["pid"] == shell.pid
     assert child.parent["flags"] == "unknown"
     assert child.shown["parent_exec_id"] == exited.process.exec_id
-
-

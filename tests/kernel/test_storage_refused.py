@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from kernel.children import run, start
+from kernel.scratch import forget_state
 from kernel.watch import Watch, everything
 
 
@@ -52,7 +53,7 @@ def test_each_refusal_is_counted(refused: Watch, actor: str) -> None:
     assert not any(what in {"ring_full", "heap_busy"} for _, what in after)
 
 
-def test_nothing_sticks_to_a_pid(refused: Watch, actor: str) -> None:
+def test_exit_is_told_once(refused: Watch, actor: str) -> None:
     """After its exit the entry is gone: who ends twice would be told twice."""
     with start(actor, "pause") as child:
         child.go().line()
@@ -60,7 +61,19 @@ def test_nothing_sticks_to_a_pid(refused: Watch, actor: str) -> None:
         os.kill(child.pid, 9)
         child.wait()
     refused.wait_exit(child.pid)
-    size = refused.sensor._object.map_fd("spare_map")
-    assert size > 0
     refused.settle()
     assert len(refused.exits(child.pid)) == 1
+
+
+def test_exit_that_cannot_be_told_is_counted(refused: Watch, actor: str) -> None:
+    """When the spare map has lost a process as well, its exit is a loss with a reason."""
+    with start(actor, "pause") as child:
+        child.go().line()
+        refused.wait_exec(child.pid)
+        before = refused.losses().get(("exit", "state_lost"), 0)
+        forget_state(refused.sensor, child.pid)
+        os.kill(child.pid, 9)
+        child.wait()
+    refused.settle()
+    assert refused.exits(child.pid) == []
+    assert refused.losses()["exit", "state_lost"] == before + 1

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 
 from kernel.watch import IN_VM, Watch, everything
+from tetragon.model.event import ExitEvent
 
 TOTAL = 600 if IN_VM else 20_000
 AT_ONCE = 4
@@ -34,13 +35,12 @@ def test_every_process_of_a_storm_is_seen_once(actor: str) -> None:
         begun, ended = _by_pid(watch, "process_exec"), _by_pid(watch, "process_exit")
         assert begun == Counter({pid: len(codes) for pid, codes in waited.items()})
         assert ended == begun
-        for one in watch.seen:
-            assert one.parent["pid"] == os.getpid()
         codes: dict[int, list[int]] = {}
         for one in watch.seen:
-            if one.kind == "process_exit":
-                found = one.told.get("status", 0)
-                codes.setdefault(one.process.pid, []).append(found)
+            assert one.event.parent is not None
+            assert one.event.parent.pid == os.getpid()
+            if isinstance(one.event, ExitEvent):
+                codes.setdefault(one.process.pid, []).append(one.event.status)
         assert codes == waited
         counters = watch.sensor.counters()
         assert counters["exec", "produced"] >= TOTAL <= counters["exit", "produced"]
@@ -54,7 +54,7 @@ def _wait_one(waited: dict[int, list[int]]) -> None:
 
 
 def _exits(watch: Watch) -> int:
-    return sum(one.kind == "process_exit" for one in watch.seen)
+    return sum(isinstance(one.event, ExitEvent) for one in watch.seen)
 
 
 def _by_pid(watch: Watch, kind: str) -> Counter[int]:

@@ -88,9 +88,7 @@ def test_nothing_is_left_when_closed(watch: Watch, actor: str) -> None:
     assert _descriptors() == open_before
 
 
-def test_nothing_is_left_when_loading_fails(
-    watch: Watch, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_left_when_loading_fails(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error in the middle of attaching takes back what was done."""
     before, open_before = _all_ids(), _descriptors()
     seen: dict[str, set[int]] = {}
@@ -111,7 +109,7 @@ def test_nothing_is_left_when_loading_fails(
 
 
 def test_two_at_once_see_the_same(watch: Watch, actor: str) -> None:
-    """Each keeps its own state: both tell of the process, the first goes on when the second ends."""
+    """Each keeps its own state: both tell of the process, one goes on when the other ends."""
     second = Watch(everything())
     try:
         done = run(actor, "fork", "3")

@@ -31,7 +31,7 @@ from tetragon.sensor.base import BaseOptions, BaseSensor
 from tetragon.sensor.scan import Found, ScanOptions, host_namespaces, running_processes
 
 IN_VM = bool(os.environ.get("VM_KERNEL"))
-"""Whether this kernel is a virtual machine's, emulated and slow, with which we may do as we like."""
+"""Whether this kernel is a virtual machine's, emulated and slow, which we may treat as we like."""
 
 DEADLINE = 90.0 if IN_VM else 20.0
 T = TypeVar("T")
@@ -215,7 +215,7 @@ class Watch:
         return self.exits(pid)[0]
 
     def settle(self) -> None:
-        """Wait until all that happened before this call has been seen: what comes later is behind."""
+        """Wait until all that happened before this call has been seen."""
         pid = os.posix_spawn("/bin/true", ["true"], {})
         os.waitpid(pid, 0)
         self.wait_exit(pid)

@@ -42,7 +42,9 @@ def test_the_pipeline_bench_measures_every_case(flags: tuple[str, ...]) -> None:
     assert [row.split()[1] for row in rows[7:9]] == ["json.dumps", "sendto"]
     functions = [row.split()[0] for row in rows[11:]]
     assert functions == (
-        [] if flags else ["exec_fields", "exec_id", "join_arguments", "json_object", "timestamp"]
+        []
+        if flags
+        else ["exec_fields", "exec_id", "join_arguments", "join_line", "json_object", "timestamp"]
     )
 
 

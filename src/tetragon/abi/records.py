@@ -1,4 +1,4 @@
-"""Layouts and numbers of bpf/abi that both halves read; by scripts/gen_abi.py, never edited."""
+"""Layouts and numbers of bpf/abi, which both halves read; by scripts/gen_abi.py."""
 
 from enum import IntEnum
 from struct import Struct
@@ -79,7 +79,8 @@ class Counter(IntEnum):
     RING_FULL = 1
     HEAP_BUSY = 2
     STORAGE_BUSY = 3
-    MAX = 4
+    STATE_LOST = 4
+    MAX = 5
 
 
 class OpSlot(IntEnum):

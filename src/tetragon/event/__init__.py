@@ -1,6 +1,6 @@
 """From a record's bytes to an event's text; pure code.
 
-decode.py   ring record -> Record
+decode.py   ring record -> Record; record_plain.py: the fields of an exec record, in Python
 text.py     the text forms of events: flags, signals, times, bytes to str
 json.py     Event -> JSON line
 

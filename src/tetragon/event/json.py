@@ -25,7 +25,7 @@ from tetragon.model.process import (
     Pod,
     Process,
 )
-from tetragon.model.text import json_object, timestamp
+from tetragon.model.text import join_line, json_object, timestamp
 
 # fmt: off
 CAPABILITY_NAMES: Final = (
@@ -109,8 +109,8 @@ class JsonEncoder:
             tail += f',"node_labels":{_map_text(tuple(sorted(node_labels.items())))}'
         self._tail = f"{tail}}}\n".encode()
         self._tail_open = f'{tail},"sequence":"'.encode() if sequence else None
-        # The whole dispatch: a new event kind adds its line here. Each takes the event, its time
-        # as text and bytes, and the end of the line.
+        # The whole dispatch: a new event kind adds its line here. Each takes the event and the end
+        # of its line.
         self._lines: Final[Mapping[type[Event], Callable[..., bytes]]] = {
             ExecEvent: self._exec,
             ExitEvent: self._exit,
@@ -125,32 +125,26 @@ class JsonEncoder:
             tail = self._tail
             if self._tail_open is not None:
                 tail = b'%b%d"}\n' % (self._tail_open, event.sequence)
-            text = timestamp(event.time)
-            line = self._lines[event.__class__](event, text, text.encode(), tail)
-            event.json = line
+            line = event.json = self._lines[event.__class__](event, tail)
         return line
 
-    def _exec(self, event: ExecEvent, text: str, time: bytes, tail: bytes) -> bytes:
+    def _exec(self, event: ExecEvent, tail: bytes) -> bytes:
         process, parent = event.process, event.parent
         assert process is not None
-        if event.binary_properties is not None:
-            own = _text(process, timestamp(process.start_time), event.binary_properties)
-        elif process.json is not None:
-            own = process.json
-        elif process.start_time == event.time:
-            own = process.json = _text(process, text)
+        if event.binary_properties is None:
+            own = process.json or process_text(process)
         else:
-            own = process_text(process)
+            own = _text(process, event.binary_properties)
         head = _ancestors_text(event) + self._head if event.ancestors else self._head
         if parent is None:
-            return b"".join((b'{"process_exec":{"process":', own, head, time, tail))
+            return join_line(b'{"process_exec":{"process":', own, head, event.time, tail)
         above = parent.json or process_text(parent)
-        return b"".join(
-            (b'{"process_exec":{"process":', own, b',"parent":', above, head, time, tail)
+        return join_line(
+            b'{"process_exec":{"process":', own, b',"parent":', above, head, event.time, tail
         )
 
-    def _exit(self, event: ExitEvent, _text: str, time: bytes, tail: bytes) -> bytes:
-        process, parent = event.process, event.parent
+    def _exit(self, event: ExitEvent, tail: bytes) -> bytes:
+        process, parent, time = event.process, event.parent, event.time
         assert process is not None
         own = process.json or process_text(process)
         how = b',"time":"'
@@ -158,50 +152,39 @@ class JsonEncoder:
             signal = f',"signal":"{event.signal}"' if event.signal else ""
             status = f',"status":{event.status}' if event.status else ""
             how = f'{signal}{status},"time":"'.encode()
-        head = (
-            b'"%b%b' % (_ancestors_text(event), self._head) if event.ancestors else self._exit_head
-        )
+        head = self._exit_head
+        if event.ancestors:
+            head = b'"%b%b' % (_ancestors_text(event), self._head)
         if parent is None:
-            return b"".join((b'{"process_exit":{"process":', own, how, time, head, time, tail))
+            return join_line(b'{"process_exit":{"process":', own, how, time, head, time, tail)
         above = parent.json or process_text(parent)
-        return b"".join(
-            (
-                b'{"process_exit":{"process":',
-                own,
-                b',"parent":',
-                above,
-                how,
-                time,
-                head,
-                time,
-                tail,
-            )
-        )
+        start = b'{"process_exit":{"process":'
+        return join_line(start, own, b',"parent":', above, how, time, head, time, tail)
 
-    def _throttle(self, event: ThrottleEvent, _text: str, time: bytes, tail: bytes) -> bytes:
+    def _throttle(self, event: ThrottleEvent, tail: bytes) -> bytes:
         word = "START" if event.start else "STOP"
         text = f'{{"process_throttle":{{"type":"THROTTLE_{word}","cgroup":{quote(event.cgroup)}'
-        return b"".join((text.encode(), self._head, time, tail))
+        return join_line(text.encode(), self._head, event.time, tail)
 
-    def _rate_limit(self, event: RateLimitInfo, _text: str, time: bytes, tail: bytes) -> bytes:
+    def _rate_limit(self, event: RateLimitInfo, tail: bytes) -> bytes:
         count = b'"number_of_dropped_process_events":"%d"' % event.dropped if event.dropped else b""
-        return b"".join((b'{"rate_limit_info":{', count, self._head, time, tail))
+        return join_line(b'{"rate_limit_info":{', count, self._head, event.time, tail)
 
 
 def process_text(process: Process) -> bytes:
     """Return a process's JSON object, made once and kept on it."""
-    text = process.json = _text(process, timestamp(process.start_time))
+    text = process.json = _text(process)
     return text
 
 
-def _text(process: Process, start_time: str, properties: BinaryProperties | None = None) -> bytes:
+def _text(process: Process, properties: BinaryProperties | None = None) -> bytes:
     """
     Return a process's object.
 
     Args:
-        start_time: as text.
         properties: what only its exec event shows.
     """
+    start_time = timestamp(process.start_time)
     if not process.complete:
         return json_object(_UNKNOWN, process.pid, process.flags, start_time)
     pod, cap, ns, ids = process.pod, process.cap, process.ns, process.credentials

@@ -3,7 +3,7 @@
 process.py   Process and what belongs to it (namespaces, capabilities, pod)
 event.py     Event types: what the pipeline carries and the sinks write
 record.py    Record: what the kernel half said, decoded
-text.py      flags, signals, times, bytes as users see them
+text.py      flags, signals, times, bytes as users see them; text_plain.py, fast/: in Python, in C
 ledger.py    Ledger: what was produced, delivered, filtered and lost, and why
 sink.py      Sink: the Protocol an output fulfils
 settings.py  Settings: every option with its default

@@ -15,9 +15,9 @@ from tetragon.abi.records import ProcessFlag
 from tetragon.model.text_plain import clean
 
 try:
-    from tetragon.model._fast import exec_id, join_arguments, json_object, timestamp
+    from tetragon.model._fast import exec_id, join_arguments, join_line, json_object, timestamp
 except ImportError:  # not built: the same in Python
-    from tetragon.model.text_plain import exec_id, join_arguments, json_object, timestamp
+    from tetragon.model.text_plain import exec_id, join_arguments, join_line, json_object, timestamp
 
 __all__ = [
     "add_flag",
@@ -25,6 +25,7 @@ __all__ = [
     "exec_id",
     "flag_words",
     "join_arguments",
+    "join_line",
     "json_object",
     "signal_name",
     "timestamp",

@@ -34,6 +34,8 @@ def join_arguments(args: bytes, trim: bool = True) -> str:
     first = args.find(0)
     rest = args[first + 1 :] if first >= 0 else b""
     rest = rest.rstrip(b"\0") if trim else rest.removesuffix(b"\0")
+    if b" " not in rest:
+        return clean(rest.lstrip(b"\0").replace(b"\0", b" "))
     parts: list[bytes] = []
     for token in rest.split(b"\0"):
         if b" " in token:
@@ -79,6 +81,16 @@ def timestamp(unix_ns: int) -> str:
     if ns:
         return f"{_second(seconds)}.{ns // 1_000_000:03d}Z"
     return f"{_second(seconds)}Z"
+
+
+def join_line(*parts: bytes | int) -> bytes:
+    """
+    Return up to 16 parts in one; a number is a time, Unix ns, and becomes RFC 3339.
+
+    Raises:
+        ValueError: a time is not in the years 0 to 9999.
+    """
+    return b"".join(timestamp(part).encode() if isinstance(part, int) else part for part in parts)
 
 
 def json_object(keys: tuple[bytes, ...], *values: JsonValue) -> bytes:

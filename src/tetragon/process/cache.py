@@ -160,15 +160,16 @@ class ProcessCache(Store):
         return parent
 
     def _exit(self, record: ExitRecord, events: list[Event]) -> None:
-        process = self._processes.get(record.key)
+        key = record.key
+        process = self._processes.get(key)
         if process is None:
             self._exit_unknown(record, events)
             return
+        if self._orphans and key in self._orphans:
+            self._park(Parked(record, PARENT), self._orphans[key], events)
+            return
         above = process.parent_key
         parent = self._processes.get(above) if above is not None else None
-        if self._orphans and record.key in self._orphans:
-            self._park(Parked(record, PARENT), self._orphans[record.key], events)
-            return
         events.append(self._exit_event(record, process, parent))
         self._end(process, parent)
 

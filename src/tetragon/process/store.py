@@ -80,14 +80,15 @@ class Store:
             elif process.ended > self._pass - 2:
                 self._ended.append(process)
             else:
-                process.ended = 0
                 self._deletions += 1
                 self._remove((process.pid, process.ktime))
 
     def release_texts(self) -> None:
         """Forget the encoded forms of what just ended, or is long: few will ask for them."""
         for process in self._idle:
-            process.json = process.proto = None
+            process.json = None
+            if process.proto is not None:
+                process.proto = None
         self._idle.clear()
 
     # -- references ------------------------------------------------------------------------------
@@ -168,8 +169,8 @@ class Store:
     def _delete_oldest(self) -> bool:
         """Take the process that ended first out of the queue; return whether it was removed."""
         oldest = self._ended.popleft()
-        oldest.ended = 0
         if oldest.refcnt:  # found use again
+            oldest.ended = 0
             return False
         self._deletions += 1
         self._remove((oldest.pid, oldest.ktime))

@@ -12,8 +12,9 @@ def kernel_books(counters: Mapping[tuple[str, str], int]) -> Ledger:
     """
     Return the books of the kernel half, in records: offered, taken by the ring, lost.
 
-    Only a full ring loses a record. Where scratch memory or the state of a process could not be
-    had (``heap_busy``, ``storage_busy``), what is known is sent all the same.
+    A full ring loses a record, and so does state of a process that no map could keep
+    (``state_lost``). Where scratch memory or the usual place of the state could not be had
+    (``heap_busy``, ``storage_busy``), what is known is sent all the same.
 
     Args:
         counters: how often, by (operation, counter), as BaseSensor.counters has them.
@@ -23,6 +24,9 @@ def kernel_books(counters: Mapping[tuple[str, str], int]) -> Ledger:
         if what == "produced":
             books.produced += number
         elif number and what == "ring_full":
+            books.lose(what, op, count=number)
+        elif number and what == "state_lost":  # lost before it was offered
+            books.produced += number
             books.lose(what, op, count=number)
     books.delivered = books.produced - books.lost_total
     return books

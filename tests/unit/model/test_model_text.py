@@ -198,6 +198,24 @@ def test_json_object_refuses_text_without_a_utf8_form(made: ModuleType) -> None:
         made.json_object((b'"a":', b'"b":'), "fine\xe9", "\udc80")
 
 
+@BOTH
+@given(st.lists(st.binary(max_size=40) | st.integers(0, 2**65), max_size=16))
+def test_join_line_joins_bytes_and_times(made: ModuleType, parts: list[bytes | int]) -> None:
+    """Parts come out in their order; a number is a time."""
+    expected = b"".join(
+        part if isinstance(part, bytes) else made.timestamp(part).encode() for part in parts
+    )
+    assert made.join_line(*parts) == expected
+
+
+@BOTH
+@pytest.mark.parametrize("parts", [("text",), (b"", None), (b"a", 10**30), (b"a", -(10**20))])
+def test_join_line_refuses_what_is_no_part(made: ModuleType, parts: tuple[object, ...]) -> None:
+    """Text, and times that cannot be shown, are errors of the caller."""
+    with pytest.raises((TypeError, ValueError, OverflowError)):
+        made.join_line(*parts)
+
+
 @given(st.binary(max_size=40), st.integers(0, 250), st.integers(0, 60))
 def test_exec_fields_of_c_and_python_agree_on_any_bytes(noise: bytes, cut: int, at: int) -> None:
     """Both read the same fields out of a record, and refuse the same broken ones."""

@@ -26,3 +26,10 @@ def test_trouble_that_loses_no_record_is_no_loss() -> None:
         {("exec", "produced"): 5, ("exec", "heap_busy"): 4, ("fork", "storage_busy"): 6}
     )
     assert (books.produced, books.delivered, books.lost) == (5, 5, {})
+
+
+def test_lost_state_loses_its_exit() -> None:
+    """It was never offered to the ring, so it is added to what was produced."""
+    books = kernel_books({("exit", "produced"): 5, ("exit", "state_lost"): 2})
+    assert (books.produced, books.delivered) == (7, 5)
+    assert books.lost == {Loss("state_lost", "exit"): 2}

@@ -24,6 +24,10 @@ static inline char *put_number(char *to, uint64_t v)
 	return to;
 }
 
+/* text.c: a time in, RFC 3339 out; the size is returned, or -1. */
+#define TIMESTAMP_MAX 32
+int put_timestamp(char *to, PyObject *unix_ns);
+
 /* text.c: argv in, its text out, as text_plain.join_arguments says. */
 PyObject *arguments_text(const char *raw, Py_ssize_t size, bool trim);
 
@@ -31,6 +35,7 @@ PyObject *arguments_text(const char *raw, Py_ssize_t size, bool trim);
 PyObject *exec_id(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *exec_fields(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *join_arguments(PyObject *self, PyObject *const *args, Py_ssize_t count);
+PyObject *join_line(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *json_object(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *timestamp(PyObject *self, PyObject *unix_ns);
 

@@ -1,4 +1,4 @@
-/* json: values in, the bytes of a JSON object out. */
+/* json: values in, the bytes of a JSON object out; parts of a line in, the line out. */
 #include "fast.h"
 
 #define MEMBERS_MAX 48
@@ -255,5 +255,60 @@ PyObject *json_object(PyObject *self, PyObject *const *args, Py_ssize_t count)
 		made = write_object(members, n);
 	while (n)
 		Py_XDECREF(members[--n].owned);
+	return made;
+}
+
+/* ---- lines ---------------------------------------------------------------------------------- */
+
+#define PARTS_MAX 16
+
+/* One part of a line: bytes, or the text of a time. */
+struct part {
+	const char *text;
+	Py_ssize_t size;
+	char time[TIMESTAMP_MAX];
+};
+
+static int take_part(struct part *part, PyObject *value)
+{
+	if (PyBytes_Check(value)) {
+		part->text = PyBytes_AS_STRING(value);
+		part->size = PyBytes_GET_SIZE(value);
+		return 0;
+	}
+	if (!PyLong_Check(value)) {
+		PyErr_Format(PyExc_TypeError, "join_line: no form for %s", Py_TYPE(value)->tp_name);
+		return -1;
+	}
+	part->text = part->time;
+	part->size = put_timestamp(part->time, value);
+	return part->size < 0 ? -1 : 0;
+}
+
+PyObject *join_line(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+	struct part parts[PARTS_MAX];
+	Py_ssize_t total = 0, i;
+	PyObject *made;
+	char *to;
+
+	(void)self;
+	if (count > PARTS_MAX) {
+		PyErr_Format(PyExc_TypeError, "join_line takes up to %d parts", PARTS_MAX);
+		return NULL;
+	}
+	for (i = 0; i < count; i++) {
+		if (take_part(&parts[i], args[i]))
+			return NULL;
+		total += parts[i].size;
+	}
+	made = PyBytes_FromStringAndSize(NULL, total);
+	if (!made)
+		return NULL;
+	to = PyBytes_AS_STRING(made);
+	for (i = 0; i < count; i++) {
+		memcpy(to, parts[i].text, (size_t)parts[i].size);
+		to += parts[i].size;
+	}
 	return made;
 }

@@ -12,6 +12,7 @@ static PyMethodDef methods[] = {
 	{ "exec_fields", FASTCALL(exec_fields), NULL },
 	{ "exec_id", FASTCALL(exec_id), NULL },
 	{ "join_arguments", FASTCALL(join_arguments), NULL },
+	{ "join_line", FASTCALL(join_line), NULL },
 	{ "json_object", FASTCALL(json_object), NULL },
 	{ "timestamp", timestamp, METH_O, NULL },
 	{ NULL, NULL, 0, NULL },

@@ -121,22 +121,21 @@ static int split_time(PyObject *unix_ns, int64_t *seconds, uint32_t *ns)
 	return PyErr_Occurred() ? -1 : 0;
 }
 
-PyObject *timestamp(PyObject *self, PyObject *unix_ns)
+/* Write a time as RFC 3339. to has room for TIMESTAMP_MAX. Returns its size, or -1. */
+int put_timestamp(char *to, PyObject *unix_ns)
 {
-	char text[48], *end = text;
+	char *end = to;
 	int64_t seconds, days, year;
 	uint32_t ns, month, day, of_day;
-	PyObject *made;
 
-	(void)self;
 	if (split_time(unix_ns, &seconds, &ns))
-		return NULL;
+		return -1;
 	days = seconds / 86400 - (seconds % 86400 < 0);
 	of_day = (uint32_t)(seconds - days * 86400);
 	civil_date(days, &year, &month, &day);
 	if (year < 0 || year > 9999) {
 		PyErr_SetString(PyExc_ValueError, "timestamp outside of years 0 to 9999");
-		return NULL;
+		return -1;
 	}
 	end = put_padded(end, (uint32_t)year, 4);
 	*end++ = '-';
@@ -159,9 +158,18 @@ PyObject *timestamp(PyObject *self, PyObject *unix_ns)
 			end = put_padded(end, ns / 1000000, 3);
 	}
 	*end++ = 'Z';
-	made = PyUnicode_New(end - text, 127);
+	return (int)(end - to);
+}
+
+PyObject *timestamp(PyObject *self, PyObject *unix_ns)
+{
+	char text[TIMESTAMP_MAX];
+	int size = put_timestamp(text, unix_ns);
+	PyObject *made = size < 0 ? NULL : PyUnicode_New(size, 127);
+
+	(void)self;
 	if (made)
-		memcpy(PyUnicode_DATA(made), text, (size_t)(end - text));
+		memcpy(PyUnicode_DATA(made), text, (size_t)size);
 	return made;
 }
 
