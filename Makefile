@@ -6,6 +6,8 @@ PYTHON ?= python3
 KERNEL ?= 6.12
 BIN := .venv/bin
 KERNEL_TESTS := tests/bpf tests/kernel tests/e2e
+# Python starts in seconds under emulation, so there the agent as a whole is tried briefly.
+VM_TESTS := tests/bpf tests/kernel tests/e2e/test_outputs.py
 
 .PHONY: help setup run test unit test-kernel test-vm check format bench bench-udp lock clean wheel
 
@@ -37,7 +39,7 @@ test-kernel: setup
 	$(BIN)/pytest -q $(KERNEL_TESTS)
 
 test-vm: setup
-	$(BIN)/python scripts/vm.py --kernel $(KERNEL) -- $(BIN)/pytest -q -p no:cacheprovider $(KERNEL_TESTS)
+	$(BIN)/python scripts/vm.py --kernel $(KERNEL) -- $(BIN)/pytest -q -p no:cacheprovider $(VM_TESTS)
 
 check: setup
 	$(BIN)/ruff format --check .
@@ -45,6 +47,8 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python scripts/gen_abi.py --check
+	$(BIN)/python scripts/gen_api.py --check
+	$(BIN)/python scripts/gen_flags.py --check
 
 format: setup
 	$(BIN)/ruff format .
