@@ -155,12 +155,15 @@ def object_btf(elf: bytes) -> Btf:
 
 
 def _elf_section(elf: bytes, name: bytes) -> bytes:
-    (table,) = struct.unpack_from("<Q", elf, 0x28)
-    entry, count, names_index = struct.unpack_from("<3H", elf, 0x3A)
-    headers = [struct.unpack_from("<IIQQQQ", elf, table + entry * i) for i in range(count)]
-    names = headers[names_index][4]
-    for header in headers:
-        start = names + header[0]
-        if elf[start : elf.index(b"\0", start)] == name:
-            return elf[header[4] : header[4] + header[5]]
+    try:
+        (table,) = struct.unpack_from("<Q", elf, 0x28)
+        entry, count, names_index = struct.unpack_from("<3H", elf, 0x3A)
+        headers = [struct.unpack_from("<IIQQQQ", elf, table + entry * i) for i in range(count)]
+        names = headers[names_index][4]
+        for header in headers:
+            start = names + header[0]
+            if elf[start : elf.index(b"\0", start)] == name:
+                return elf[header[4] : header[4] + header[5]]
+    except (struct.error, ValueError, IndexError) as exc:
+        raise DecodeError(f"ELF object of {len(elf)} bytes: {exc}") from exc
     raise DecodeError(f"no section {name.decode()} in the ELF object")
