@@ -1,8 +1,8 @@
 """Text: raw values in, what users see out: flags, signals, times, ids, bytes that should be UTF-8.
 
 What every event needs comes from C (fast/*.c) where that was built, else from text_plain.py. Plain
-Python alone missed the goal for an exec on the way from ring bytes to JSON line (7 us) by a third;
-with these functions in C it is met with a third to spare: docs/performance.md has the figures.
+Python alone missed the goal for an exec on the way from ring bytes to JSON line, 7 us, by over a
+quarter; with these functions in C there is a third to spare: docs/performance.md has the figures.
 
 Source  docs/outputs.md; flag order and words as the public event schema prints them.
 """
